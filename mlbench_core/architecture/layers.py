@@ -1,0 +1,309 @@
+"""The vocabulary: the layers every framework plugin lowers.
+
+Images are (height, width, channels), kernels (height, width, in, out), dense kernels (in, out). Padding is explicit and
+symmetric, because "same" padding means different things in different frameworks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from attrs import field, frozen, validators
+
+from mlbench_core.architecture.layer import Constant, Initializer, Layer, Normal, Parameter, Shape, Uniform
+from mlbench_core.errors import ArchitectureError
+
+ZEROS, ONES = Constant(0.0), Constant(1.0)
+_positive = validators.gt(0)
+
+
+def _named(layers: Mapping[str, Layer] | Iterable[Layer | tuple[str, Layer]]) -> tuple[tuple[str, Layer], ...]:
+    if isinstance(layers, Mapping):
+        return tuple(layers.items())
+    return tuple(item if isinstance(item, tuple) else (str(i), item) for i, item in enumerate(layers))
+
+
+@frozen
+class Sequential(Layer):
+    """Layers one after another. Takes a mapping of name to layer, or plain layers, which are named 0, 1, 2 ..."""
+
+    layers: tuple[tuple[str, Layer], ...] = field(converter=_named)
+
+    def children(self, shape: Shape) -> Sequence[tuple[str, Layer, Shape]]:
+        found = []
+        for name, layer in self.layers:
+            found.append((name, layer, shape))
+            try:
+                shape = layer.output_shape(shape)
+            except ArchitectureError as error:
+                raise ArchitectureError(f"{name}: {error}") from None
+        return found
+
+    def output_shape(self, shape: Shape) -> Shape:
+        for name, layer, at in self.children(shape):
+            shape = layer.output_shape(at)
+        return shape
+
+
+@frozen
+class Residual(Layer):
+    """body(x) + shortcut(x); without a shortcut, body(x) + x."""
+
+    body: Layer
+    shortcut: Layer | None = None
+
+    def children(self, shape: Shape) -> Sequence[tuple[str, Layer, Shape]]:
+        both = [("body", self.body, shape)]
+        return both if self.shortcut is None else [*both, ("shortcut", self.shortcut, shape)]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        out = self.body.output_shape(shape)
+        other = shape if self.shortcut is None else self.shortcut.output_shape(shape)
+        if out != other:
+            raise ArchitectureError(f"Residual adds shapes that differ: body {out}, shortcut {other}")
+        return out
+
+
+@frozen
+class Dense(Layer):
+    """x @ kernel + bias over the last axis. Kernel (in, features), bias (features,).
+
+    Without `init`, kernel and bias are uniform in +-1/sqrt(in), which is what PyTorch's Linear does.
+    """
+
+    features: int = field(validator=_positive)
+    use_bias: bool = True
+    init: Initializer | None = None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if not shape:
+            raise ArchitectureError("Dense takes samples with at least one axis, got a scalar")
+        return (*shape[:-1], self.features)
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        default = Uniform(1 / math.sqrt(shape[-1]))
+        kernel = Parameter("kernel", (shape[-1], self.features), self.init or default)
+        bias = Parameter("bias", (self.features,), ZEROS if self.init else default)
+        return (kernel, bias) if self.use_bias else (kernel,)
+
+    def macs(self, shape: Shape) -> int:
+        return math.prod(shape) * self.features
+
+
+def _window(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+@frozen
+class Conv2D(Layer):
+    """A 2-D cross-correlation over (height, width, channels), zero padding of `padding` on every side.
+
+    Kernel (k, k, in / groups, features). Without `init` it is He-normal over the fan out, as in ResNet's reference code.
+    """
+
+    features: int = field(validator=_positive)
+    kernel: int = field(validator=_positive)
+    stride: int = field(default=1, validator=_positive)
+    padding: int = field(default=0, validator=validators.ge(0))
+    groups: int = field(default=1, validator=_positive)
+    use_bias: bool = True
+    init: Initializer | None = None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 3, "(height, width, channels)")
+        if shape[2] % self.groups or self.features % self.groups:
+            raise ArchitectureError(
+                f"Conv2D: {shape[2]} input and {self.features} output channels do not divide into {self.groups} groups"
+            )
+        height, width = (_window(size, self.kernel, self.stride, self.padding) for size in shape[:2])
+        if height < 1 or width < 1:
+            raise ArchitectureError(
+                f"Conv2D: a {self.kernel}x{self.kernel} kernel does not fit an image of {shape[:2]}"
+            )
+        return (height, width, self.features)
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        fan_out = self.kernel * self.kernel * self.features // self.groups
+        init = self.init or Normal(math.sqrt(2 / fan_out))
+        kernel = Parameter("kernel", (self.kernel, self.kernel, shape[2] // self.groups, self.features), init)
+        return (kernel, Parameter("bias", (self.features,), ZEROS)) if self.use_bias else (kernel,)
+
+    def macs(self, shape: Shape) -> int:
+        return math.prod(self.output_shape(shape)) * self.kernel * self.kernel * (shape[2] // self.groups)
+
+
+@frozen
+class BatchNorm(Layer):
+    """Normalises over every axis but the last, then scale and bias.
+
+    Training uses the batch's mean and biased variance; running = momentum * running + (1 - momentum) * batch, both
+    biased. Evaluation uses the running values. (PyTorch's running variance is unbiased: its plugin accounts for it.)
+    """
+
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        size = shape[-1:]
+        return (
+            Parameter("scale", size, ONES),
+            Parameter("bias", size, ZEROS),
+            Parameter("mean", size, ZEROS, trainable=False),
+            Parameter("var", size, ONES, trainable=False),
+        )
+
+
+@frozen
+class LayerNorm(Layer):
+    """Normalises each sample's last axis with its biased variance, then scale and bias."""
+
+    epsilon: float = 1e-12
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        return Parameter("scale", shape[-1:], ONES), Parameter("bias", shape[-1:], ZEROS)
+
+
+@frozen
+class Activation(Layer):
+    """relu, tanh, or gelu in its exact form, x * Phi(x) (not the tanh approximation)."""
+
+    function: Literal["relu", "gelu", "tanh"] = field(validator=validators.in_(("relu", "gelu", "tanh")))
+
+
+@frozen
+class MaxPool2D(Layer):
+    """The maximum over window x window patches; padding counts as minus infinity."""
+
+    window: int = field(validator=_positive)
+    stride: int = field(validator=_positive)
+    padding: int = field(default=0, validator=validators.ge(0))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 3, "(height, width, channels)")
+        height, width = (_window(size, self.window, self.stride, self.padding) for size in shape[:2])
+        if height < 1 or width < 1:
+            raise ArchitectureError(f"MaxPool2D: a window of {self.window} does not fit an image of {shape[:2]}")
+        return (height, width, shape[2])
+
+
+@frozen
+class GlobalAveragePool2D(Layer):
+    """The mean over height and width: (height, width, channels) to (channels,)."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 3, "(height, width, channels)")
+        return shape[2:]
+
+
+@frozen
+class Flatten(Layer):
+    """One axis, in row-major (NHWC) order."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+
+@frozen
+class Embedding(Layer):
+    """Looks up token ids, integers in [0, vocabulary): (length,) to (length, features). Table (vocabulary, features)."""
+
+    vocabulary: int = field(validator=_positive)
+    features: int = field(validator=_positive)
+    init: Initializer = Normal(0.02)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 1, "(length,)")
+        return (*shape, self.features)
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        return (Parameter("table", (self.vocabulary, self.features), self.init),)
+
+
+@frozen
+class PositionEmbedding(Layer):
+    """Adds row i of a learned table (max_length, features) to position i of a sequence (length, features)."""
+
+    max_length: int = field(validator=_positive)
+    init: Initializer = Normal(0.02)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 2, "(length, features)")
+        if shape[0] > self.max_length:
+            raise ArchitectureError(f"PositionEmbedding holds {self.max_length} positions, the sequence has {shape[0]}")
+        return shape
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        return (Parameter("table", (self.max_length, shape[1]), self.init),)
+
+
+@frozen
+class SegmentEmbedding(Layer):
+    """Adds row 0 of a learned table (segments, features) to every position: BERT's token types for single sentences.
+
+    Rows beyond 0 get a gradient of zero; they exist because BERT has them.
+    """
+
+    segments: int = field(default=2, validator=_positive)
+    init: Initializer = Normal(0.02)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 2, "(length, features)")
+        return shape
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        return (Parameter("table", (self.segments, shape[1]), self.init),)
+
+
+@frozen
+class SelfAttention(Layer):
+    """Multi-head scaled dot-product self-attention without a mask, scale 1/sqrt(features / heads).
+
+    Parameters query, key, value and output, each a kernel (features, features) and a bias (features,); head h owns the
+    h-th run of features / heads columns.
+    """
+
+    heads: int = field(validator=_positive)
+    init: Initializer = Normal(0.02)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 2, "(length, features)")
+        if shape[1] % self.heads:
+            raise ArchitectureError(f"SelfAttention: {shape[1]} features do not divide into {self.heads} heads")
+        return shape
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        size = shape[1]
+        return tuple(
+            parameter
+            for part in ("query", "key", "value", "output")
+            for parameter in (
+                Parameter(f"{part}.kernel", (size, size), self.init),
+                Parameter(f"{part}.bias", (size,), ZEROS),
+            )
+        )
+
+    def macs(self, shape: Shape) -> int:
+        length, size = shape
+        return 4 * length * size * size + 2 * length * length * size
+
+
+@frozen
+class SelectToken(Layer):
+    """One position of a sequence: (length, features) to (features,)."""
+
+    index: int = field(default=0, validator=validators.ge(0))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 2, "(length, features)")
+        if self.index >= shape[0]:
+            raise ArchitectureError(f"SelectToken: position {self.index} of a sequence of {shape[0]}")
+        return shape[1:]
+
+
+@frozen
+class Dropout(Layer):
+    """While training, zeroes each element with probability `rate` and scales the rest by 1/(1 - rate); else nothing."""
+
+    rate: float = field(validator=[validators.ge(0), validators.lt(1)])

@@ -1,0 +1,232 @@
+"""The contract: every hook a plugin may implement, in the order in which a trial calls them.
+
+A *framework* plugin is a module named in the entry-point group `mlbench.frameworks`. It is loaded in a worker process
+only, alone, and must import light: the framework itself is imported by the first hook that needs it, after
+`worker_environment` was applied. Any other plugin is a module in the group `mlbench.plugins` and is loaded in the parent.
+
+What crosses the boundary is NumPy arrays and attrs values. Images are float32 (batch, height, width, channels), features
+float32 (batch, features), tokens int32 (batch, length), labels int32 (batch,), logits (batch, classes). A `Session` is the
+framework's own mutable state (model, optimiser, compiled step); the core never looks inside. "Handle" means whatever the
+framework returns without waiting for the device; only `synchronize` and `to_numpy` wait.
+
+A hook that cannot do what it is asked raises `mlbench_core.errors.UnsupportedError` with a line that says what it can do.
+
+The smallest plugin is `mlbench_core.reference.plugin`, in NumPy; read it next to this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from mlbench_core.architecture import Architecture, Weights
+    from mlbench_core.trial import MemoryReading, ModelSource, Plan, Record
+
+hookspec = pluggy.HookspecMarker("mlbench")
+hookimpl = pluggy.HookimplMarker("mlbench")
+"""Marks a function as the implementation of the hook of the same name."""
+
+Session = Any
+Handle = Any
+
+
+@frozen
+class FrameworkInfo:
+    """What a framework is and offers on the device it was given.
+
+    name: as users type it. version: of the framework. versions: of what else matters to its numbers (compiler, runtime).
+    devices: those it sees, "cpu" or "cuda:0" ... precisions and executions: names a Plan may carry. default_execution: what
+    this framework's users run when they ask for nothing.
+    """
+
+    name: str
+    version: str
+    devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+    executions: tuple[str, ...]
+    default_execution: str
+    versions: dict[str, str] = field(factory=dict)
+
+
+@frozen
+class Batch:
+    """One batch on the host. x as in the module's docstring; y int32 (batch,)."""
+
+    x: npt.NDArray[Any]
+    y: npt.NDArray[np.int32]
+
+
+@frozen
+class Gradients:
+    """One backward pass. output: logits, or whatever the model returns; loss: the mean cross-entropy, None under a cotangent;
+    inputs: the gradient by x, None for token inputs; parameters: by path, in the tree's layout, trainable ones only."""
+
+    output: npt.NDArray[Any]
+    loss: float | None
+    inputs: npt.NDArray[Any] | None
+    parameters: Weights
+
+
+class FrameworkSpec:
+    """Group `mlbench.frameworks`: one framework, inside a worker."""
+
+    @hookspec(firstresult=True)
+    def worker_environment(self, plan: Plan) -> dict[str, str]:
+        """Environment variables to set before the framework is imported.
+
+        CUDA_VISIBLE_DEVICES and the thread variables of BLAS and OpenMP are set by the core already. Example::
+
+            @hookimpl
+            def worker_environment(plan):
+                return {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        """
+
+    @hookspec(firstresult=True)
+    def framework_info(self) -> FrameworkInfo:
+        """What the framework is and offers, in this process. May import the framework."""
+
+    @hookspec(firstresult=True)
+    def build_model(self, architecture: Architecture, plan: Plan) -> Any:
+        """The framework's own model for `architecture`, or None for "not mine": the next implementation is asked.
+
+        A model's descriptor may name a native `build_model` for one framework; it is asked first. What is returned must
+        be what the framework's own `make_session` takes.
+        """
+
+    @hookspec(firstresult=True)
+    def make_session(self, model: Any, weights: Weights, plan: Plan) -> Session:
+        """Puts the model on the device with `weights`, makes the optimiser, prepares the step (compiled lazily).
+
+        weights: a float32 array for every parameter of the table, in the tree's layout; cast to the plan's type here.
+        """
+
+    @hookspec(firstresult=True)
+    def place_batch(self, session: Session, batch: Batch) -> Any:
+        """The batch on the device, in the layout and type the model wants; may be asynchronous."""
+
+    @hookspec(firstresult=True)
+    def train_step(self, session: Session, batch: Any) -> Handle:
+        """One optimiser step in training mode on a placed batch; returns the loss's handle. HOT: no waiting, no copies.
+
+        Example::
+
+            @hookimpl
+            def train_step(session, batch):
+                return session.step(*batch)
+        """
+
+    @hookspec(firstresult=True)
+    def infer(self, session: Session, batch: Any) -> Handle:
+        """Logits (batch, classes) in evaluation mode for a placed batch, as a handle. HOT: no waiting, no copies."""
+
+    @hookspec(firstresult=True)
+    def synchronize(self, session: Session, value: Handle) -> bool:
+        """Returns True once `value` and all work that was asked of the session are done on the device."""
+
+    @hookspec(firstresult=True)
+    def to_numpy(self, session: Session, value: Handle) -> npt.NDArray[Any]:
+        """The handle's value on the host; 16-bit values come as float32."""
+
+    @hookspec(firstresult=True)
+    def gradients(self, session: Session, batch: Any, cotangent: npt.NDArray[Any] | None) -> Gradients:
+        """One forward and backward pass in training mode, without an update; used by the parity ladder, never timed.
+
+        cotangent None: gradients of the mean cross-entropy. Else: the vector-Jacobian product of the model's output with
+        `cotangent`, an array of the output's shape.
+        """
+
+    @hookspec(firstresult=True)
+    def read_weights(self, session: Session) -> Weights:
+        """Every parameter and running statistic by path, in the tree's layout and the session's own type."""
+
+    @hookspec(firstresult=True)
+    def memory_probe(self, session: Session) -> list[MemoryReading]:
+        """The framework's named memory counters for its device, in bytes. A counter it does not have is absent, never 0."""
+
+    @hookspec(firstresult=True)
+    def read_knobs(self, session: Session) -> dict[str, str]:
+        """The settings that change speed or numbers, read back from the framework (TF32, threads, layout ...)."""
+
+    @hookspec(firstresult=True)
+    def save(self, session: Session, path: Path) -> Path:
+        """Writes the model (parameters and running statistics, not the optimiser) in the framework's own format.
+
+        path: a name without a suffix in an existing folder. Returns the file or folder that was written.
+        """
+
+    @hookspec(firstresult=True)
+    def load(self, session: Session, path: Path) -> Session:
+        """A session with the model as saved at `path` (what `save` returned) and a fresh optimiser.
+
+        The old session must not be used afterwards; compiled steps are kept, so nothing compiles again.
+        """
+
+    @hookspec(firstresult=True)
+    def close_session(self, session: Session) -> bool:
+        """Frees what the session holds. Returns True."""
+
+
+@frozen
+class ModelDescriptor:
+    """A model in the registry. `takes` says what its input is; data sets are adapted to it.
+
+    takes: "image" (height, width, channels), "vector" (features,), "tokens" (length,).
+    min_image: an image smaller than this is enlarged to it. max_length: longest sequence of tokens.
+    """
+
+    name: str
+    source: ModelSource
+    takes: str
+    description: str
+    aliases: tuple[str, ...] = ()
+    min_image: int = 1
+    max_length: int = 512
+
+
+@frozen
+class DatasetDescriptor:
+    """A data set in the registry.
+
+    load: "package.module:function", called as function(request: data.DataRequest) and returning a data.Dataset.
+    kind: "image", "vector" or "tokens": what its samples are before they are adapted; "any": whatever the model takes.
+    """
+
+    name: str
+    load: str
+    kind: str
+    description: str
+
+
+class PluginSpec:
+    """Group `mlbench.plugins` (and `mlbenchfile.py`): everything else, in the parent. Must import light."""
+
+    @hookspec
+    def register_models(self) -> list[ModelDescriptor]:
+        """Models to add. Example::
+
+        @hookimpl
+        def register_models():
+            return [ModelDescriptor("tiny", ModelSource("my_models:tiny"), takes="vector", description="two layers")]
+        """
+        return []
+
+    @hookspec
+    def register_datasets(self) -> list[DatasetDescriptor]:
+        """Data sets to add."""
+        return []
+
+    @hookspec
+    def trial_finished(self, record: Record) -> None:
+        """Called after each trial, once its record is in the journal."""
+
+    @hookspec
+    def run_finished(self, results: Any) -> None:
+        """Called once at the end with the run's `Results`."""
