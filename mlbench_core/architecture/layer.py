@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from attrs import field, frozen, evolve
+from attrs import evolve, field, frozen
 
 from mlbench_core.errors import ArchitectureError
 

@@ -42,7 +42,7 @@ class Sequential(Layer):
         return found
 
     def output_shape(self, shape: Shape) -> Shape:
-        for name, layer, at in self.children(shape):
+        for _name, layer, at in self.children(shape):
             shape = layer.output_shape(at)
         return shape
 

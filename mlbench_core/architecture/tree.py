@@ -46,7 +46,7 @@ class Architecture:
 
     name: str
     root: Layer
-    input_shape: Shape = field(converter=tuple)
+    input_shape: Shape
     num_classes: int
     optimizer: Optimizer
     input_kind: Literal["float", "tokens"] = "float"
