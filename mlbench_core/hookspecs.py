@@ -55,6 +55,16 @@ class FrameworkInfo:
     default_execution: str
     versions: dict[str, str] = field(factory=dict)
 
+    def refusal(self, precision: str, execution: str) -> str:
+        """Why the framework cannot run a precision or an execution on its device; empty if it can."""
+        for what, name, offered in (
+            ("precision", precision, self.precisions),
+            ("execution", execution, self.executions),
+        ):
+            if name not in offered and name != "default":
+                return f"{self.name} on {', '.join(self.devices)} offers no {what} {name!r}, only {', '.join(offered)}"
+        return ""
+
 
 @frozen
 class Batch:
@@ -205,6 +215,31 @@ class DatasetDescriptor:
     description: str
 
 
+@frozen
+class ReporterDescriptor:
+    """Something that writes files from a run's results.
+
+    write: "package.module:function", called as function(results, folder: Path) and returning the paths it wrote.
+    """
+
+    name: str
+    write: str
+    description: str
+
+
+@frozen
+class ExecutorDescriptor:
+    """Something that runs trials: here, in a container, on a cluster.
+
+    run: "package.module:function", called as function(job: Job, setting: runner.ExecutorSetting) and returning a Record; it
+    never raises for a trial that fails.
+    """
+
+    name: str
+    run: str
+    description: str
+
+
 class PluginSpec:
     """Group `mlbench.plugins` (and `mlbenchfile.py`): everything else, in the parent. Must import light."""
 
@@ -221,6 +256,16 @@ class PluginSpec:
     @hookspec
     def register_datasets(self) -> list[DatasetDescriptor]:
         """Data sets to add."""
+        return []
+
+    @hookspec
+    def register_reporters(self) -> list[ReporterDescriptor]:
+        """Reporters to add; each is called once at the end of a run."""
+        return []
+
+    @hookspec
+    def register_executors(self) -> list[ExecutorDescriptor]:
+        """Executors to add; the configuration's `executor` names one."""
         return []
 
     @hookspec

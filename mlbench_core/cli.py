@@ -1,0 +1,201 @@
+"""The command line: run and plugins.
+
+Only typer is imported here; what a command needs is imported when it runs, so that `mlbench --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mlbench_core.errors import MlbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mlbench_core.runner import Suite
+
+app = typer.Typer(
+    help="Compare machine-learning frameworks on models proven identical.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class _ListCommand(TyperCommand):
+    """Lets a list option take several values: `--models mlp cnn` is `--models mlp --models cnn`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        lists = {name for p in self.params if getattr(p, "multiple", False) for name in p.opts}
+        spread: list[str] = []
+        option = None
+        for place, arg in enumerate(args):
+            if option and not arg.startswith("-"):
+                spread += [arg] if args[place - 1] == option else [option, arg]
+                continue
+            option = arg if arg in lists else None
+            spread.append(arg)
+        return super().parse_args(ctx, spread)
+
+
+@app.callback()
+def _main() -> None:
+    """Compare machine-learning frameworks on models proven identical."""
+
+
+List = list[str] | None
+
+
+@app.command(cls=_ListCommand)
+def run(
+    config: Annotated[
+        str | None,
+        typer.Option(help="A YAML or JSON file, or a shipped name: quick_test, benchmark_config, comprehensive."),
+    ] = None,
+    frameworks: Annotated[List, typer.Option(help="Frameworks to run: pytorch tensorflow jax numpy, or all.")] = None,
+    skip_frameworks: Annotated[List, typer.Option(help="Frameworks to leave out.")] = None,
+    models: Annotated[List, typer.Option(help="Models: mlp cnn transformer resnet50 bert-base ..., or all.")] = None,
+    devices: Annotated[List, typer.Option(help="Devices: cpu cuda:0 ..., or all.")] = None,
+    batch_sizes: Annotated[List, typer.Option(help="Training batch sizes.")] = None,
+    precision: Annotated[List, typer.Option(help="fp32 tf32 bf16 fp16 fp64, or all.")] = None,
+    execution: Annotated[List, typer.Option(help="default eager graph compiled, or all.")] = None,
+    epochs: Annotated[str | None, typer.Option(help="Epochs of real training.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="digits, digits-sequence, breast_cancer, cifar10, synthetic, or a path to an .npz file."),
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Where downloaded data sets already lie.")] = None,
+    blocks: Annotated[str | None, typer.Option(help="How often every cell is repeated, in fresh processes.")] = None,
+    seed: Annotated[str | None, typer.Option(help="Seed of weights, batches and order.")] = None,
+    threads: Annotated[str | None, typer.Option(help="CPU threads per worker.")] = None,
+    output: Annotated[str | None, typer.Option(help="Folder for the results.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the trials and stop.")] = False,
+) -> None:
+    """Run a benchmark; without arguments, the quick configuration on whatever is installed.
+
+    List options take several values: --models mlp cnn, or --models mlp,cnn, or the option repeated.
+    """
+    from mlbench_core.config import Config
+    from mlbench_core.runner import Suite
+
+    given = {
+        "frameworks": _split(frameworks),
+        "models": _split(models),
+        "devices": _split(devices),
+        "batch_sizes": _split(batch_sizes),
+        "precision": _split(precision),
+        "execution": _split(execution),
+        "num_epochs": epochs,
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "blocks": blocks,
+        "seed": seed,
+        "threads": threads,
+        "output": output,
+    }
+    chosen = Config.load(config if config is not None else "quick_test")
+    suite = Suite(
+        chosen.replace(**{key: value for key, value in given.items() if value is not None}),
+        skip_frameworks=tuple(_split(skip_frameworks) or ()),
+    )
+    if dry_run:
+        _print_trials(suite)
+    else:
+        raise typer.Exit(_run(suite))
+
+
+def _split(values: list[str] | None) -> list[str] | None:
+    """Values given as `a b`, `a,b` or both; None if the option was not given."""
+    return None if not values else [name for value in values for name in value.split(",") if name]
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # A file or a pipe has no width: give the table the width that it needs.
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False)
+
+
+def _print_trials(suite: Suite) -> None:
+    for trial in suite.trials:
+        print(f"{trial.key}  {trial.label}  {trial.dataset}")
+    print(f"{len(suite.trials)} trials")
+
+
+def _run(suite: Suite) -> int:
+    """Runs the suite with a progress bar, prints the summary; the exit status: 1 if a trial failed, 130 after Ctrl-C."""
+    from pathlib import Path
+
+    from mlbench_core.report.summary import summary_table
+    from mlbench_core.runner.progress import TrialProgress
+
+    console = _console()
+    with TrialProgress(console, len(suite.trials)) as progress:
+        results = suite.run(progress.on_event, progress.on_download)
+    console.print(summary_table(results))
+    for record in results.failures():
+        console.print(
+            f"{record.status}: {record.trial.label}: {record.reason}", markup=False, highlight=False, soft_wrap=True
+        )
+    written = sorted(path for path in Path(suite.config.output).iterdir() if path.is_file())
+    console.print("Written:", ", ".join(str(path) for path in written), highlight=False, soft_wrap=True)
+    if results.interrupted:
+        console.print(f"Interrupted: {len(results.records)} of {len(suite.trials)} trials are finished and kept.")
+        return 130
+    return 1 if results.failures() else 0
+
+
+@app.command()
+def plugins(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the installed plugins: frameworks, models, data sets, reporters, executors."""
+    import json
+    from pathlib import Path
+
+    from mlbench_core.plugins import FRAMEWORKS, INSTALL_HINTS, find, load_registry
+
+    found = find(FRAMEWORKS)
+    registry = load_registry(Path.cwd())
+    data: dict[str, Any] = {
+        "frameworks": [
+            {"name": p.name, "distribution": p.distribution, "version": p.version, "module": p.module}
+            for p in found.values()
+        ],
+        "missing": {name: f"python -m pip install {hint}" for name, hint in INSTALL_HINTS.items() if name not in found},
+        "models": [
+            {"name": m.name, "aliases": list(m.aliases), "takes": m.takes, "description": m.description}
+            for m in registry.models.values()
+        ],
+        "datasets": [
+            {"name": d.name, "kind": d.kind, "description": d.description} for d in registry.datasets.values()
+        ],
+        "reporters": [{"name": r.name, "description": r.description} for r in registry.reporters.values()],
+        "executors": [{"name": e.name, "description": e.description} for e in registry.executors.values()],
+        "broken": registry.broken,
+    }
+    if as_json:
+        print(json.dumps(data, indent=1))
+        return
+    for kind, entries in data.items():
+        if entries:
+            print(f"{kind}:")
+        for entry in entries if isinstance(entries, list) else [{"name": k, "is": v} for k, v in dict(entries).items()]:
+            name, *rest = entry.values()
+            print(f"  {name:<18}", "  ".join(", ".join(v) if isinstance(v, list) else str(v) for v in rest))
+
+
+def main() -> None:
+    """The console script: one line and status 2 for an error that the user can mend."""
+    import warnings
+
+    warnings.formatwarning = lambda message, *_args, **_kw: f"mlbench: warning: {message}\n"
+    try:
+        app()
+    except MlbenchError as error:
+        print(f"mlbench: error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,57 @@
+"""The summary table that ends a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from mlbench_core.results import Results
+
+_FORMATS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("samples_per_second", "samples/s", lambda v: f"{v:,.0f}" if v >= 100 else f"{v:.1f}"),
+    ("train_time_per_epoch", "s/epoch", lambda v: f"{v:.2f}"),
+    ("first_step_s", "first step s", lambda v: f"{v:.2f}"),
+    ("final_val_accuracy", "val. acc. %", lambda v: f"{100 * v:.1f}"),
+    ("peak_memory_mb", "peak MB", lambda v: f"{v:,.0f}"),
+    ("gpu_utilization_pct", "GPU %", lambda v: f"{v:.0f}"),
+    ("inference_latency_p50_ms", "p50 ms", lambda v: f"{v:.2f}"),
+    ("inference_latency_p99_ms", "p99 ms", lambda v: f"{v:.2f}"),
+)
+
+
+def summary_table(results: Results) -> Table:
+    """A row per cell, its model's name once per group; a column that nothing was measured for is left out."""
+    rows = results.cells()
+    several = [
+        name for name in ("dataset", "device", "batch_size", "precision", "block") if len({r[name] for r in rows}) > 1
+    ]
+    formats = [(key, title, show) for key, title, show in _FORMATS if any(row[key] is not None for row in rows)]
+    table = Table(title=_title(rows, several), title_justify="left")
+    for title in ("model", *several, "framework", "execution"):
+        table.add_column(title.replace("_", " "), no_wrap=True)
+    for _, title, _ in formats:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("status")
+    previous = None
+    for row in rows:
+        if previous not in (None, row["model"]):
+            table.add_section()
+        cells = [row["model"] if row["model"] != previous else "", *(str(row[name]) for name in several)]
+        cells += [row["framework"], row["execution"]]
+        cells += ["n/a" if row[key] is None else show(row[key]) for key, _, show in formats]
+        style = "green" if row["status"] == "ok" else "red"
+        table.add_row(*(escape(cell) for cell in cells), Text(row["status"], style=style))
+        previous = row["model"]
+    return table
+
+
+def _title(rows: list[dict[str, Any]], several: list[str]) -> str:
+    """What all rows have in common, so that no column repeats it."""
+    if not rows:
+        return "no training trial was run"
+    shared = [name for name in ("dataset", "device", "batch_size", "precision") if name not in several]
+    return ", ".join(f"{name.replace('_', ' ')} {rows[0][name]}" for name in shared)

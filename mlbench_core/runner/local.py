@@ -1,0 +1,138 @@
+"""The local executor: one fresh process per trial on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from mlbench_core.hookspecs import ExecutorDescriptor, hookimpl
+from mlbench_core.runner import devices
+from mlbench_core.runner.monitor import Monitor
+from mlbench_core.trial import Job, Measured, Record, Trial, from_json, to_json
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
+)  # fmt: skip
+
+
+@frozen
+class ExecutorSetting:
+    """What an executor needs besides the job: the interpreter, the time limit, the log file, and whom to tell of events."""
+
+    python: str
+    time_limit_s: float
+    log: Path
+    on_event: Callable[[Trial, dict[str, Any]], None] = field(default=lambda _trial, _event: None)
+
+
+@hookimpl
+def register_executors() -> list[ExecutorDescriptor]:
+    """The one executor that comes with the core."""
+    return [ExecutorDescriptor("local", "mlbench_core.runner.local:execute", "one process per trial on this machine")]
+
+
+def worker_variables(trial: Trial) -> dict[str, str]:
+    """The environment of a worker: this process's, its threads limited and its one device the only visible one."""
+    gpus = devices.visible()
+    mine = {name: str(trial.threads) for name in THREAD_VARIABLES}
+    mine["CUDA_VISIBLE_DEVICES"] = "" if trial.device == "cpu" else gpus[int(trial.device.partition(":")[2])]
+    # Numbers of CUDA devices follow the bus, as NVML's do, so that both speak of the same card.
+    return {**os.environ, **mine, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def execute(job: Job, setting: ExecutorSetting) -> Record:
+    """Runs a job in a fresh process, watches it, and returns what came of it; a trial that fails is a Record, no error."""
+    trial = job.trial
+    variables = worker_variables(trial)
+    record = Record(trial, "crashed", started=datetime.now(UTC).isoformat(timespec="seconds"), log=str(setting.log))
+    start = time.monotonic()
+    with (
+        setting.log.open("wb") as log,
+        tempfile.TemporaryDirectory(prefix="mlbench-") as scratch,
+        subprocess.Popen(
+            [setting.python, "-m", "mlbench_core.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=variables,
+            text=True,
+            start_new_session=True,  # so that a time limit reaches whatever the framework itself has started
+        ) as process,
+    ):
+        monitor = Monitor(process.pid, variables["CUDA_VISIBLE_DEVICES"] or None)
+        late = threading.Event()
+        timer = threading.Timer(setting.time_limit_s, _expire, (process, late))
+        timer.start()
+        try:
+            last = _converse(process, evolve(job, scratch=scratch), monitor, setting)
+        finally:
+            timer.cancel()
+            _kill(process, grace_s=1.0)
+            observed = monitor.stop(time.monotonic() - start)
+    record = evolve(record, observed=observed)
+    if last.get("event") == "done":
+        return evolve(record, status="ok", measured=from_json(last["measured"], Measured))
+    if last.get("event") == "failed":
+        return evolve(record, status=last["status"], reason=last["reason"])
+    if late.is_set():
+        return evolve(
+            record,
+            status="timeout",
+            reason=f"stopped after the time limit of {setting.time_limit_s:g} s (time_limit_s)",
+        )
+    return evolve(record, reason=_obituary(process.returncode, monitor.phase, setting.log))
+
+
+def _converse(process: subprocess.Popen[str], job: Job, monitor: Monitor, setting: ExecutorSetting) -> dict[str, Any]:
+    """Hands the job over and follows the events; returns the last one, empty if there was none."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):  # it died before it read its job: the obituary tells
+        process.stdin.write(json.dumps(to_json(job)))
+        process.stdin.close()
+    last: dict[str, Any] = {}
+    for line in process.stdout:
+        try:
+            last = json.loads(line)
+        except ValueError:
+            continue  # cut off by a crash in the middle of a line
+        if last["event"] == "phase":
+            monitor.phase = last["name"]
+        setting.on_event(job.trial, last)
+        if last["event"] in ("done", "failed"):
+            break
+    return last
+
+
+def _expire(process: subprocess.Popen[str], late: threading.Event) -> None:
+    late.set()
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[str], grace_s: float = 0.0) -> None:
+    """Ends the worker and everything it started, after `grace_s` seconds to leave by itself."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=grace_s)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _obituary(code: int, phase: str, log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+    if code == -signal.SIGKILL:
+        how += " (often: out of memory)"
+    return f"the worker was {how} during {phase or 'its start'}; see {log}" + (f": {lines[-1][:200]}" if lines else "")

@@ -1,0 +1,139 @@
+"""The Suite: READ `Suite.run` to see what `mlbench run` does."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mlbench_core import environment
+from mlbench_core.config import Config
+from mlbench_core.data import Prepared, parse_name, prepare
+from mlbench_core.errors import ConfigError
+from mlbench_core.hookspecs import FrameworkInfo
+from mlbench_core.plugins import FRAMEWORKS, attribute, find, load_registry
+from mlbench_core.results import Results
+from mlbench_core.runner import devices
+from mlbench_core.runner.journal import Journal
+from mlbench_core.runner.local import ExecutorSetting
+from mlbench_core.runner.matrix import Surroundings, available_cpus, expand
+from mlbench_core.trial import Job, Record, Trial, from_json
+
+OnEvent = Callable[[Trial, dict[str, Any]], None]
+
+
+class Suite:
+    """A run: a configuration and all that it needs.
+
+    >>> Suite(frameworks=["jax"], models=["mlp"]).run().to_dataframe()  # doctest: +SKIP
+
+    Takes a Config, or its keys as keyword arguments, or both (the keywords win). Raises ConfigError or PluginError, one line
+    each, for anything that cannot be run as asked.
+    """
+
+    def __init__(self, config: Config | None = None, *, skip_frameworks: tuple[str, ...] = (), **keys: Any) -> None:
+        self.config = (config or Config()).replace(**keys)
+        self.registry = load_registry(Path.cwd())
+        around = Surroundings(find(FRAMEWORKS), len(devices.visible()), available_cpus())
+        self.trials = expand(self.config, self.registry, around, skip_frameworks)
+        self._offered: dict[tuple[str, str], FrameworkInfo] = {}
+
+    def run(self, on_event: OnEvent | None = None, on_download: Callable[[int, int], None] | None = None) -> Results:
+        """Runs every trial in a fresh process and returns the results, which are also written to the output folder.
+
+        A trial that fails gets a status and a reason, and the rest goes on. Ctrl-C ends the run and keeps what is finished.
+
+        on_event: called as (trial, event) for each event of a worker, between the events "start" and "record".
+        on_download: called as (bytes so far, bytes in all) while a data set is downloaded.
+        """
+        tell: OnEvent = on_event or (lambda _trial, _event: None)
+        output = _make_folder(Path(self.config.output))
+        data = self._prepare(on_download)
+        facts = environment.facts()
+        journal = Journal(output / "journal.jsonl")
+        records: list[Record] = []
+        interrupted = False
+        try:
+            for trial in self.trials:
+                tell(trial, {"event": "start"})
+                record = self._run_one(trial, data[trial.model, trial.dataset], output, tell)
+                journal.append(record)
+                records.append(record)
+                self.registry.hook.trial_finished(record=record)
+                tell(trial, {"event": "record", "record": record})
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            journal.close()
+        results = Results(tuple(records), self.config.to_dict(), facts, interrupted)
+        self._report(results, output)
+        return results
+
+    def _prepare(self, on_download: Callable[[int, int], None] | None) -> dict[tuple[str, str], Prepared]:
+        """The data set of each model, loaded, adapted to its input and on the disk once, before any worker starts."""
+        prepared: dict[tuple[str, str], Prepared] = {}
+        for trial in self.trials:
+            pair = (trial.model, trial.dataset)
+            if pair not in prepared:
+                base, argument = parse_name(trial.dataset)
+                model = self.registry.models[trial.model]
+                prepared[pair] = prepare(
+                    self.registry.datasets[base],
+                    argument,
+                    takes=model.takes,
+                    min_image=model.min_image,
+                    max_length=model.max_length,
+                    data_dir=self.config.data_dir,
+                    seed=self.config.seed,
+                    cache=environment.cache_folder() / "data",
+                    progress=on_download,
+                )
+            data, size = prepared[pair], trial.batch_size
+            samples, key = (
+                (data.train_samples, "batch_sizes")
+                if trial.task == "train"
+                else (data.val_samples, "inference_batch_size")
+            )
+            if size > samples:
+                raise ConfigError(f"{key}: {size} is more than the {samples} {trial.task} samples of {trial.dataset}")
+        return prepared
+
+    def _run_one(self, trial: Trial, data: Prepared, output: Path, tell: OnEvent) -> Record:
+        offered = self._offered.get((trial.framework, trial.device))
+        problem = offered.refusal(trial.precision, trial.execution) if offered else ""
+        if problem:  # an earlier worker has said so already: no need to start another
+            return Record(trial, "unsupported", problem)
+
+        def follow(of: Trial, event: dict[str, Any]) -> None:
+            if event["event"] == "info":
+                self._offered[of.framework, of.device] = from_json(event["info"], FrameworkInfo)
+            tell(of, event)
+
+        setting = ExecutorSetting(
+            python=self.config.interpreters.get(trial.framework, sys.executable),
+            time_limit_s=self.config.time_limit_s,
+            log=output / "logs" / f"{trial.label}-{trial.key[:6]}.log",
+            on_event=follow,
+        )
+        job = Job(trial, self.registry.models[trial.model].source, data=str(data.folder), scratch="")
+        execute = attribute(self.registry.executors[self.config.executor].run)
+        record: Record = execute(job, setting)
+        return record
+
+    def _report(self, results: Results, output: Path) -> None:
+        for reporter in self.registry.reporters.values():
+            try:
+                attribute(reporter.write)(results, output)
+            except Exception as error:  # one reporter's fault must not cost the others' files
+                warnings.warn(f"reporter {reporter.name!r} failed: {type(error).__name__}: {error}", stacklevel=2)
+        self.registry.hook.run_finished(results=results)
+
+
+def _make_folder(path: Path) -> Path:
+    try:
+        (path / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output: cannot make the folder {str(path)!r}: {error.strerror}") from None
+    return path

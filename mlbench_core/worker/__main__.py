@@ -1,0 +1,58 @@
+"""`python -m mlbench_core.worker`: reads a Job as JSON on stdin, runs it, writes events as JSON lines.
+
+The events go to what was standard output when the process started. Everything that a framework prints, on either stream and
+from any language, goes to standard error, which the parent sends to a log file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+
+
+def main() -> int:
+    """Runs the one job; returns the exit status, 0 whenever a final event was written."""
+    events = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def emit(event: str, **facts: object) -> None:
+        events.write(json.dumps({"event": event, **facts}) + "\n")
+        events.flush()
+
+    text = sys.stdin.read()
+    from mlbench_core.errors import MlbenchError, UnsupportedError
+    from mlbench_core.trial import Job, from_json, to_json
+
+    job = from_json(json.loads(text), Job)
+    _pin(job.trial.threads)
+    try:
+        from mlbench_core.worker.tasks import run
+
+        emit("done", measured=to_json(run(job, emit)))
+    except UnsupportedError as error:
+        emit("failed", status="unsupported", reason=str(error))
+    except MlbenchError as error:
+        emit("failed", status="failed", reason=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        first = (str(error).strip().splitlines() or [""])[0]
+        emit("failed", status="failed", reason=f"{type(error).__name__}: {first[:300]}")
+    events.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0
+
+
+def _pin(threads: int) -> None:
+    """Binds the process to as many CPUs as it may have threads: the one limit that every framework obeys."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, set(allowed[:threads]))
+
+
+if __name__ == "__main__":
+    status = main()
+    # A framework's own threads may hang or crash while the interpreter winds down; the result is already with the parent.
+    os._exit(status)

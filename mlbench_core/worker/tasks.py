@@ -1,0 +1,220 @@
+"""A trial from its first to its last phase: READ `run` to see what happens in a worker.
+
+Setup, first step, warm-up and measuring are the same for both tasks; then `train` trains for real and `infer` answers queries.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from mlbench_core.architecture import Architecture, initial_weights
+from mlbench_core.data import Arrays, batches, open_prepared
+from mlbench_core.errors import MlbenchError, PluginError, UnsupportedError
+from mlbench_core.hookspecs import Batch, FrameworkInfo
+from mlbench_core.plugins import Framework, attribute, load_framework
+from mlbench_core.trial import Epoch, Job, Measured, Plan, to_json
+from mlbench_core.worker import memory, timing
+from mlbench_core.worker.training import accuracy, train
+
+Emit = Callable[..., None]
+
+RING = 8
+"""Batches that take turns while measuring: enough that no step sees what the last one left in a cache of activations."""
+
+
+@frozen
+class Stage:
+    """A trial that was set up: everything its phases need."""
+
+    job: Job
+    framework: Framework
+    info: FrameworkInfo
+    architecture: Architecture
+    plan: Plan
+    arrays: Arrays
+    emit: Emit
+    phases: dict[str, float] = field(factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Times a phase and tells the parent when it begins."""
+        self.emit("phase", name=name)
+        start = perf_counter()
+        yield
+        self.phases[name] = self.phases.get(name, 0.0) + perf_counter() - start
+
+
+def run(job: Job, emit: Emit) -> Measured:
+    """Runs the job's trial and returns what was measured.
+
+    Raises UnsupportedError for what the framework does not offer, MlbenchError for results that cannot stand.
+    """
+    emit("phase", name="setup")
+    start = perf_counter()
+    stage, session = _set_up(job, emit)
+    stage.phases["setup"] = perf_counter() - start
+    measured = Measured(
+        framework_version=stage.info.version,
+        versions=stage.info.versions,
+        execution=stage.plan.execution,
+        num_parameters=_count_parameters(stage, session),
+        flops_per_sample=stage.architecture.flops(job.trial.task),
+        knobs=stage.framework.read_knobs(session) if "read_knobs" in stage.framework.hooks else {},
+    )
+    memory.reset_host_peak()
+    finish = _train if job.trial.task == "train" else _infer
+    session, measured = finish(stage, session, measured)
+    probe = stage.framework.memory_probe(session) if "memory_probe" in stage.framework.hooks else []
+    stage.framework.close_session(session)
+    return evolve(measured, phases=stage.phases, memory=[*probe, *memory.host_peak()])
+
+
+def _set_up(job: Job, emit: Emit) -> tuple[Stage, Any]:
+    """Everything before the first step. The order matters: environment, then framework, then what needs either."""
+    trial = job.trial
+    framework = load_framework(trial.framework)
+    arrays = open_prepared(job.data)
+    architecture: Architecture = attribute(job.model.factory)(arrays.input_shape, arrays.num_classes)
+    plan = Plan(
+        device=trial.device,
+        precision=trial.precision,
+        execution=trial.execution,
+        batch_size=trial.batch_size,
+        optimizer=architecture.optimizer,
+        threads=trial.threads,
+        seed=trial.seed,
+        task=trial.task,
+    )
+    if "worker_environment" in framework.hooks:
+        os.environ.update(framework.worker_environment(plan) or {})
+    info: FrameworkInfo = framework.framework_info()
+    emit("info", info=to_json(info))
+    plan = evolve(plan, execution=info.default_execution if trial.execution == "default" else trial.execution)
+    problem = info.refusal(plan.precision, plan.execution)
+    if problem:
+        raise UnsupportedError(problem)
+    if trial.framework in job.model.lowerings:
+        importlib.import_module(job.model.lowerings[trial.framework])
+    native = job.model.native.get(trial.framework)
+    model = attribute(native)(architecture, plan) if native else None
+    if model is None:
+        model = framework.build_model(architecture, plan)
+    if model is None:
+        raise UnsupportedError(f"{trial.framework} cannot build {trial.model}: no build_model takes it")
+    session = framework.make_session(model, initial_weights(architecture, trial.seed), plan)
+    return Stage(job, framework, info, architecture, plan, arrays, emit), session
+
+
+def _count_parameters(stage: Stage, session: Any) -> int:
+    """Trainable elements as the framework itself holds them; they must be the architecture's."""
+    held = stage.framework.read_weights(session)
+    table = stage.architecture.parameters()
+    wrong = {p.name for p in table if p.name not in held or held[p.name].shape != p.shape} | (
+        set(held) - {p.name for p in table}
+    )
+    if wrong:
+        raise PluginError(
+            f"{stage.info.name} built other parameters than the architecture: {', '.join(sorted(wrong)[:5])}"
+        )
+    return sum(held[p.name].size for p in table if p.trainable)
+
+
+def _measure(stage: Stage, session: Any, step: timing.Step, ring: list[Any]) -> tuple[float, int, list[float]]:
+    """First step, warm-up, values: (first step's seconds, steps per value, seconds per value)."""
+    measure = stage.job.trial.measure
+    loop = timing.Loop(step, stage.framework.synchronize, session, ring)
+    with stage.phase("first_step"):
+        first = loop.run(1)
+    with stage.phase("warmup"):
+        per_step = timing.warm_up(loop, measure)
+    k = timing.steps_per_value(per_step, measure)
+    with stage.phase("measure"):
+        return first, k, timing.measure_values(loop, k, measure)
+
+
+def _place(stage: Stage, session: Any, source: Iterator[Batch], count: int) -> list[Any]:
+    placed = [stage.framework.place_batch(session, batch) for batch in itertools.islice(source, count)]
+    stage.framework.synchronize(session, placed[-1])
+    return placed
+
+
+def _train(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measured]:
+    trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
+    scratch = Path(stage.job.scratch)
+    # Measuring trains the model; the real training must start from the same weights as everybody's, so keep them.
+    start = framework.save(session, scratch / "start")
+    ring = _place(stage, session, batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, 0), RING)
+    first, k, values = _measure(stage, session, framework.train_step, ring)
+    measured = evolve(measured, first_step_s=first, steps_per_value=k, values=values)
+    if trial.block > 0:
+        return session, measured
+    del ring
+    session = framework.load(session, start)
+    with stage.phase("train"):
+        epochs = train(framework, session, arrays, trial, stage.emit)
+    with stage.phase("evaluate"):
+        final = [
+            accuracy(framework, session, x, y, trial.batch_size)
+            for x, y in ((arrays.x_train, arrays.y_train), (arrays.x_val, arrays.y_val))
+        ]
+    with stage.phase("save"):
+        session, size, difference = _save_and_load(stage, session, scratch / "model")
+    _require_finite(epochs)
+    return session, evolve(
+        measured,
+        epochs=epochs,
+        final_train_accuracy=final[0],
+        final_val_accuracy=final[1],
+        model_size_bytes=size,
+        reload_difference=difference,
+    )
+
+
+def _require_finite(epochs: list[Epoch]) -> None:
+    for number, epoch in enumerate(epochs, 1):
+        if not np.isfinite(epoch.loss):
+            raise MlbenchError(f"the loss of epoch {number} is {epoch.loss}: training diverged")
+
+
+def _save_and_load(stage: Stage, session: Any, path: Path) -> tuple[Any, int, float]:
+    """The session as loaded again, the bytes on disk, and how far the logits moved, relative to the largest."""
+    framework, arrays, size = stage.framework, stage.arrays, stage.plan.batch_size
+    sample = Batch(np.asarray(arrays.x_train[:size]), np.asarray(arrays.y_train[:size]))
+
+    def logits(of: Any) -> Any:
+        return framework.to_numpy(of, framework.infer(of, framework.place_batch(of, sample)))
+
+    before = logits(session)
+    written = framework.save(session, path)
+    session = framework.load(session, written)
+    difference = float(np.max(np.abs(logits(session) - before)) / np.max(np.abs(before)))
+    return session, bytes_on_disk(written), difference
+
+
+def bytes_on_disk(path: Path) -> int:
+    """The size of a file, or of all files below a folder."""
+    return path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+
+
+def _infer(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measured]:
+    trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
+    source = batches(arrays.x_val, arrays.y_val, trial.batch_size, trial.seed, 0)
+    ring = _place(stage, session, source, 8 * RING)
+    first, k, values = _measure(stage, session, framework.infer, ring)
+    loop = timing.Loop(framework.infer, framework.synchronize, session, ring)
+    with stage.phase("latency"):
+        latencies = loop.each(trial.measure.queries)
+    logits = framework.to_numpy(session, framework.infer(session, ring[0]))
+    if not np.all(np.isfinite(logits)):
+        raise MlbenchError("the logits of an untrained model are not finite")
+    return session, evolve(measured, first_step_s=first, steps_per_value=k, values=values, latencies=latencies)

@@ -1,0 +1,58 @@
+"""Training for real: E epochs over the data set, and the accuracy that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbench_core.data import Arrays, batches, evaluation_batches
+from mlbench_core.plugins import Framework
+from mlbench_core.trial import Epoch, Trial
+
+IN_FLIGHT = 32
+"""Steps queued before the loop waits for the device. A queue without end would hold every batch in the device's memory; one
+wait in so many steps costs less than a hundredth of one step each."""
+
+
+def train(framework: Framework, session: Any, arrays: Arrays, trial: Trial, emit: Callable[..., None]) -> list[Epoch]:
+    """Trains for the trial's epochs, placement included; tells the parent how far it is about twice a second."""
+    steps = len(arrays.y_train) // trial.batch_size
+    epochs = []
+    for epoch in range(trial.num_epochs):
+        wait = place = 0.0
+        handles = []
+        source = batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, epoch)
+        start = told = perf_counter()
+        for i in range(steps):
+            before = perf_counter()
+            batch = next(source)
+            loaded = perf_counter()
+            placed = framework.place_batch(session, batch)
+            at = perf_counter()
+            wait, place = wait + loaded - before, place + at - loaded
+            handles.append(framework.train_step(session, placed))
+            if i % IN_FLIGHT == IN_FLIGHT - 1:
+                framework.synchronize(session, handles[-1])
+            if at - told > 0.5:
+                emit("progress", done=epoch * steps + i, total=trial.num_epochs * steps)
+                told = at
+        framework.synchronize(session, handles[-1])
+        seconds = perf_counter() - start
+        loss = float(np.mean([framework.to_numpy(session, handle) for handle in handles]))
+        epochs.append(Epoch(seconds, loss, wait, place, steps * trial.batch_size))
+    return epochs
+
+
+def accuracy(
+    framework: Framework, session: Any, x: npt.NDArray[Any], y: npt.NDArray[np.int32], batch_size: int
+) -> float:
+    """The share of samples whose largest logit is the label's, in evaluation mode, over all samples."""
+    right = 0
+    for batch, valid in evaluation_batches(x, y, batch_size):
+        logits = framework.to_numpy(session, framework.infer(session, framework.place_batch(session, batch)))
+        right += int(np.sum(np.argmax(logits[:valid], axis=1) == batch.y[:valid]))
+    return right / len(y)
