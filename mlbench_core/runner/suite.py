@@ -10,7 +10,7 @@ from typing import Any
 
 from mlbench_core import environment
 from mlbench_core.config import Config
-from mlbench_core.data import Prepared, parse_name, prepare
+from mlbench_core.data import open_prepared, parse_name, prepare
 from mlbench_core.errors import ConfigError
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.plugins import FRAMEWORKS, attribute, find, load_registry
@@ -71,36 +71,33 @@ class Suite:
         self._report(results, output)
         return results
 
-    def _prepare(self, on_download: Callable[[int, int], None] | None) -> dict[tuple[str, str], Prepared]:
-        """The data set of each model, loaded, adapted to its input and on the disk once, before any worker starts."""
-        prepared: dict[tuple[str, str], Prepared] = {}
+    def _prepare(self, on_download: Callable[[int, int], None] | None) -> dict[tuple[str, str], Path]:
+        """The folder with the data of each model, loaded, adapted to its input and on the disk before any worker starts."""
+        folders: dict[tuple[str, str], Path] = {}
         for trial in self.trials:
             pair = (trial.model, trial.dataset)
-            if pair not in prepared:
+            if pair not in folders:
                 base, argument = parse_name(trial.dataset)
-                model = self.registry.models[trial.model]
-                prepared[pair] = prepare(
+                folders[pair] = prepare(
                     self.registry.datasets[base],
-                    argument,
-                    takes=model.takes,
-                    min_image=model.min_image,
-                    max_length=model.max_length,
+                    self.registry.models[trial.model],
+                    argument=argument,
                     data_dir=self.config.data_dir,
                     seed=self.config.seed,
                     cache=environment.cache_folder() / "data",
                     progress=on_download,
                 )
-            data, size = prepared[pair], trial.batch_size
-            samples, key = (
-                (data.train_samples, "batch_sizes")
-                if trial.task == "train"
-                else (data.val_samples, "inference_batch_size")
+            data = open_prepared(folders[pair])
+            key, labels = (
+                ("batch_sizes", data.y_train) if trial.task == "train" else ("inference_batch_size", data.y_val)
             )
-            if size > samples:
-                raise ConfigError(f"{key}: {size} is more than the {samples} {trial.task} samples of {trial.dataset}")
-        return prepared
+            if trial.batch_size > len(labels):
+                raise ConfigError(
+                    f"{key}: {trial.batch_size} is more than the {len(labels)} samples of {trial.dataset}"
+                )
+        return folders
 
-    def _run_one(self, trial: Trial, data: Prepared, output: Path, tell: OnEvent) -> Record:
+    def _run_one(self, trial: Trial, data: Path, output: Path, tell: OnEvent) -> Record:
         offered = self._offered.get((trial.framework, trial.device))
         problem = offered.refusal(trial.precision, trial.execution) if offered else ""
         if problem:  # an earlier worker has said so already: no need to start another
@@ -117,7 +114,7 @@ class Suite:
             log=output / "logs" / f"{trial.label}-{trial.key[:6]}.log",
             on_event=follow,
         )
-        job = Job(trial, self.registry.models[trial.model].source, data=str(data.folder), scratch="")
+        job = Job(trial, self.registry.models[trial.model].source, data=str(data), scratch="")
         execute = attribute(self.registry.executors[self.config.executor].run)
         record: Record = execute(job, setting)
         return record

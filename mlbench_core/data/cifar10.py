@@ -1,0 +1,131 @@
+"""CIFAR-10 (Krizhevsky 2009) from its *binary* archive: nothing is unpickled, ever."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mlbench_core.data.dataset import Array, DataRequest, Dataset
+from mlbench_core.errors import ConfigError
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+ARCHIVE = "cifar-10-binary.tar.gz"
+SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+FOLDER = "cifar-10-batches-bin"
+TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+TEST = ("test_batch.bin",)
+RECORD = 1 + 3 * 32 * 32
+"""Bytes of one record: the label, then the red, green and blue planes, row by row."""
+CHUNK = 1 << 20
+HELP = f"download {URL} elsewhere and name its folder with --data-dir"
+
+
+def cifar10(request: DataRequest) -> Dataset:
+    """50,000 training and 10,000 validation images of 32 x 32 x 3 bytes, 10 classes.
+
+    Looks in `request.data_dir` for the extracted folder or the archive, else in the cache, else downloads the archive once.
+    Raises ConfigError if the data cannot be had or is not what it should be.
+    """
+    folder = _folder(request)
+    x_train, y_train = _read(folder, TRAIN)
+    x_val, y_val = _read(folder, TEST)
+    return Dataset("cifar10", "image", x_train, y_train, x_val, y_val, 10, levels=256)
+
+
+def _folder(request: DataRequest) -> Path:
+    places = [Path(request.data_dir)] if request.data_dir else []
+    for place in [*places, request.cache]:
+        for folder in (place, place / FOLDER):
+            if (folder / TRAIN[0]).is_file():
+                return folder
+    for place in places:
+        if (place / ARCHIVE).is_file():
+            return extract(place / ARCHIVE, request.cache)
+    if places:
+        raise ConfigError(f"data_dir: {places[0]} holds neither {FOLDER}/{TRAIN[0]} nor {ARCHIVE}")
+    request.cache.mkdir(parents=True, exist_ok=True)
+    archive = request.cache / ARCHIVE
+    if not archive.is_file():
+        download(URL, archive, SHA256, request.progress)
+    return extract(archive, request.cache)
+
+
+def download(url: str, target: Path, sha256: str, progress: Callable[[int, int], None] | None = None) -> None:
+    """Fetches `url` into `target`, which appears only once it is whole and its SHA-256 is right.
+
+    Raises ConfigError if it cannot be fetched or the sum differs.
+    """
+    digest = hashlib.sha256()
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        try:
+            with urllib.request.urlopen(url, timeout=60) as source:
+                total, done = int(source.headers.get("Content-Length") or 0), 0
+                while chunk := source.read(CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+                    done += len(chunk)
+                    if progress:
+                        progress(done, total)
+            file.close()
+            if digest.hexdigest() != sha256:
+                raise ConfigError(f"{url}: the SHA-256 is {digest.hexdigest()}, not {sha256}: try again, or {HELP}")
+            os.replace(file.name, target)
+        except OSError as error:
+            raise ConfigError(f"dataset: cifar10 cannot be downloaded ({error}): {HELP}") from None
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+def extract(archive: Path, target: Path) -> Path:
+    """Extracts the six data files, and nothing else, into target/cifar-10-batches-bin; returns that folder.
+
+    Members are picked by their exact names, so a path that leads elsewhere is never followed. Raises ConfigError for an
+    archive that is damaged or lacks a file.
+    """
+    folder = target / FOLDER
+    wanted = {f"{FOLDER}/{name}" for name in (*TRAIN, *TEST)}
+    with tempfile.TemporaryDirectory(dir=_made(target)) as scratch:
+        try:
+            with tarfile.open(archive, "r:gz") as tar:
+                found = [member for member in tar if member.name in wanted and member.isfile()]
+                tar.extractall(scratch, found, filter="data")
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise ConfigError(f"{archive}: damaged ({error}); delete it and try again") from None
+        missing = wanted - {member.name for member in found}
+        if missing:
+            raise ConfigError(f"{archive}: it lacks {', '.join(sorted(missing))}")
+        if not folder.exists():
+            os.replace(Path(scratch) / FOLDER, folder)
+    return folder
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _read(folder: Path, names: tuple[str, ...]) -> tuple[Array, Array]:
+    images, labels = [], []
+    for name in names:
+        path = folder / name
+        try:
+            raw = np.fromfile(path, np.uint8)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from None
+        if raw.size == 0 or raw.size % RECORD:
+            raise ConfigError(
+                f"{path}: {raw.size} bytes are not a whole number of records of {RECORD} bytes: it is cut short"
+            )
+        records = raw.reshape(-1, RECORD)
+        if records[:, 0].max() > 9:
+            raise ConfigError(f"{path}: the label {records[:, 0].max()} is not one of 0 to 9")
+        labels.append(records[:, 0])
+        images.append(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return np.concatenate(images), np.concatenate(labels)

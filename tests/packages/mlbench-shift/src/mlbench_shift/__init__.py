@@ -1,0 +1,1 @@
+"""A third-party model: an MLP whose hidden features are shifted cyclically and scaled."""
