@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,10 +11,7 @@ if TYPE_CHECKING:
     from mlbench_core.results import Results
     from mlbench_core.runner import Suite
 
-try:
-    __version__ = version("mlbench-core")
-except PackageNotFoundError:  # imported from a source tree that was never installed
-    __version__ = "0+unknown"
+    __version__: str
 
 _HOMES = {
     "Suite": "mlbench_core.runner",
@@ -29,6 +25,10 @@ __all__ = ["Config", "Results", "Suite", "__version__", "hookimpl"]
 
 def __getattr__(name: str) -> Any:
     """The public names, imported when first used: `import mlbench_core` alone imports nothing heavy."""
+    if name == "__version__":
+        from importlib.metadata import version  # takes longer to import than the command line to start
+
+        return version("mlbench-core")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -40,7 +40,7 @@ class Measure:
 
 @frozen
 class Config:
-    """What to run. Every list is crossed with every other; `dataset` and `num_epochs` may be given per model.
+    """What to run. Every list is crossed with every other; `dataset` and `num_epochs` may be mappings by model.
 
     `all` in frameworks means every installed one (the NumPy reference only where it is alone), in models every registered
     one, in devices the CPU and every GPU, in precision fp32, tf32, bf16 and fp16, in execution whatever each framework offers.
@@ -90,17 +90,17 @@ class Config:
         return {key: value for key, value in data.items() if value is not None}
 
     def for_model(self, key: str, model: str, names: tuple[str, ...]) -> Any:
-        """The value of `dataset` or `num_epochs` for a model, which a mapping may call by any of `names`.
+        """The value of `dataset` or `num_epochs` for a model, which a mapping may call by any of `names`, or else "default".
 
         Raises ConfigError if a mapping holds nothing for the model.
         """
         value = getattr(self, key)
         if not isinstance(value, dict):
             return value
-        for name in (model, *names):
+        for name in (model, *names, "default"):
             if name in value:
                 return value[name]
-        raise ConfigError(f"{key}: nothing for model {model!r}; it has {', '.join(value)}. Add a line for {model!r}")
+        raise ConfigError(f"{key}: nothing for model {model!r}; it has {', '.join(value)}. Add {model!r} or 'default'")
 
 
 def shipped() -> list[str]:

@@ -19,7 +19,7 @@ def facts() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cpu_count": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
-        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
+        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "versions": {name: _version(name) for name in ("mlbench-core", "numpy")},
     }
 

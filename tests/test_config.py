@@ -34,7 +34,9 @@ def test_configs_show_at_the_root_of_the_repository() -> None:
 def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
     data = {"models": ["mlp", "cnn"], "dataset": {"mlp": "breast_cancer", "cnn": "digits"}, "measure": {"queries": 11}}
     (tmp_path / "c.json").write_text(json.dumps(data))
-    (tmp_path / "c.yaml").write_text("models: [mlp, cnn]\ndataset: {mlp: breast_cancer, cnn: digits}\nmeasure: {queries: 11}")
+    (tmp_path / "c.yaml").write_text(
+        "models: [mlp, cnn]\ndataset: {mlp: breast_cancer, cnn: digits}\nmeasure: {queries: 11}"
+    )
     assert Config.load(str(tmp_path / "c.json")) == Config.load(str(tmp_path / "c.yaml")) == Config.parse(data)
 
 
@@ -101,6 +103,7 @@ def test_values_per_model_may_use_aliases() -> None:
     assert config.for_model("num_epochs", "resnet18", ("cnn",)) == 3
     with pytest.raises(ConfigError, match="dataset: nothing for model 'mlp'"):
         config.for_model("dataset", "mlp", ())
+    assert Config.parse({"dataset": {"cnn": "cifar10", "default": "digits"}}).for_model("dataset", "mlp", ()) == "digits"
 
 
 def test_a_value_given_twice_runs_once() -> None:

@@ -32,7 +32,7 @@ def synthetic(request: DataRequest) -> Dataset:
     if len(shape) != len(default) or min(shape) < 1 or classes < 2 or samples < 4:
         raise ConfigError(
             f"dataset: 'synthetic:{request.argument}' cannot be made for a model that takes {request.takes} data: a sample "
-            f"needs {len(default)} sizes (such as {'x'.join(map(str, default))}), and there must be 2 classes and 4 samples or more"
+            f"needs {len(default)} sizes (such as {'x'.join(map(str, default))}), 2 classes or more and 4 samples or more"
         )
     generator = np.random.default_rng([request.seed, *shape, classes])
     y = generator.permutation(np.arange(samples + samples // 4) % classes)

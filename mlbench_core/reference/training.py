@@ -1,0 +1,193 @@
+"""A session: a lowered model with weights, its loss and its optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, frozen
+
+from mlbench_core.architecture import Architecture, Optimizer, Parameter, Site, Weights
+from mlbench_core.errors import PluginError, UnsupportedError
+from mlbench_core.hookspecs import Batch, Gradients
+from mlbench_core.reference.lowering import lower
+from mlbench_core.reference.module import Array, Mode, Module, Variable
+
+if TYPE_CHECKING:
+    from mlbench_core.trial import Plan
+
+DTYPES = {"fp32": np.float32, "fp64": np.float64}
+EXECUTIONS = ("eager",)
+
+Placed = tuple[Array, npt.NDArray[np.int32]]
+"""x in the session's type (or token ids) and labels."""
+
+
+class UpdateRule(Protocol):
+    """Changes the variables it was made for, in place, by their gradients."""
+
+    def step(self) -> None:
+        """One update."""
+
+
+@frozen
+class Model:
+    """An architecture lowered to NumPy. variables: every parameter and running statistic by path."""
+
+    architecture: Architecture
+    root: Module
+    variables: dict[str, Variable]
+
+
+@define
+class Session:
+    """A model at work. The generator is dropout's."""
+
+    model: Model
+    plan: Plan
+    optimizer: UpdateRule
+    generator: np.random.Generator
+
+    def mode(self, training: bool) -> Mode:
+        """What a forward pass of this session needs to know."""
+        return Mode(training, self.generator)
+
+
+class SGD:
+    """buffer = momentum * buffer + gradient; p -= learning_rate * buffer."""
+
+    def __init__(self, rule: Optimizer, parameters: Sequence[tuple[Parameter, Variable]]) -> None:
+        self.rule = rule
+        self.slots = [(variable, np.zeros_like(variable.value)) for _, variable in parameters]
+
+    def step(self) -> None:
+        """One update."""
+        for variable, buffer in self.slots:
+            buffer *= self.rule.momentum
+            buffer += variable.grad
+            variable.value -= self.rule.learning_rate * buffer
+
+
+class AdamW:
+    """p -= learning_rate * (m_hat / (sqrt(v_hat) + epsilon) + weight_decay * p), with m and v bias-corrected."""
+
+    def __init__(self, rule: Optimizer, parameters: Sequence[tuple[Parameter, Variable]]) -> None:
+        self.rule, self.count = rule, 0
+        self.slots = [
+            (v, rule.weight_decay if rule.decays(p) else 0.0, np.zeros_like(v.value), np.zeros_like(v.value))
+            for p, v in parameters
+        ]
+
+    def step(self) -> None:
+        """One update."""
+        rule = self.rule
+        self.count += 1
+        correction1, correction2 = 1 - rule.beta1**self.count, 1 - rule.beta2**self.count
+        for variable, decay, m, v in self.slots:
+            m *= rule.beta1
+            m += (1 - rule.beta1) * variable.grad
+            v *= rule.beta2
+            v += (1 - rule.beta2) * np.square(variable.grad)
+            update = (m / correction1) / (np.sqrt(v / correction2) + rule.epsilon)
+            variable.value -= rule.learning_rate * (update + decay * variable.value)
+
+
+RULES: dict[str, Callable[[Optimizer, Sequence[tuple[Parameter, Variable]]], UpdateRule]] = {"sgd": SGD, "adamw": AdamW}
+
+
+def cross_entropy(logits: Array, labels: npt.NDArray[np.int32]) -> tuple[Any, Array]:
+    """The mean softmax cross-entropy over the batch, and its gradient (softmax - onehot) / batch by the logits."""
+    rows = np.arange(len(labels))
+    shifted = logits - logits.max(1, keepdims=True)  # the largest exponential is 1: no overflow
+    exponentials = np.exp(shifted)
+    total = exponentials.sum(1, keepdims=True)
+    loss = (np.log(total[:, 0]) - shifted[rows, labels]).mean()
+    dlogits = exponentials / total
+    dlogits[rows, labels] -= 1
+    return loss, dlogits / len(labels)
+
+
+def build_model(architecture: Architecture, plan: Plan) -> Model:
+    """Lowers the tree. Raises UnsupportedError for a plan or a layer that the reference does not offer."""
+    for what, value, offered in (
+        ("precision", plan.precision, tuple(DTYPES)),
+        ("execution", plan.execution, EXECUTIONS),
+        ("device", plan.device, ("cpu",)),
+    ):
+        if value not in offered:
+            raise UnsupportedError(f"numpy has no {what} {value!r}; it has {', '.join(offered)}")
+    site: Site[Variable] = Site(architecture.input_shape)
+    root = lower(architecture.root, site)
+    for path, binding in site.bindings.items():
+        if binding.axes is not None:
+            raise PluginError(f"numpy: {path} was bound with axes; bind it in the tree's layout, without axes")
+    return Model(architecture, root, {path: binding.native for path, binding in site.bindings.items()})
+
+
+def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
+    """Fills the model's variables, in the plan's type. Raises PluginError for a missing, unknown or misshapen array."""
+    table = {parameter.name: parameter for parameter in model.architecture.parameters()}
+    for what, names in (("the lowering bound", set(model.variables)), ("the weights hold", set(weights))):
+        if names != set(table):
+            missing, unknown = sorted(set(table) - names), sorted(names - set(table))
+            raise PluginError(
+                f"numpy: {what} other parameters than {model.architecture.name}: missing {missing}, unknown {unknown}"
+            )
+    for name, variable in model.variables.items():
+        value = np.array(weights[name], DTYPES[plan.precision])
+        if value.shape != variable.shape:
+            raise PluginError(f"numpy: {name} has shape {variable.shape}, its weights have {value.shape}")
+        variable.value = value
+    trained = [(parameter, model.variables[name]) for name, parameter in table.items() if parameter.trainable]
+    optimizer = RULES[plan.optimizer.name](plan.optimizer, trained)
+    return Session(model, plan, optimizer, np.random.default_rng(plan.seed))
+
+
+def place_batch(session: Session, batch: Batch) -> Placed:
+    """Floats in the plan's type, token ids as they are."""
+    if session.model.architecture.input_kind == "tokens":
+        return batch.x, batch.y
+    return batch.x.astype(DTYPES[session.plan.precision]), batch.y
+
+
+def infer(session: Session, batch: Placed) -> Array:
+    """Logits (batch, classes) in evaluation mode."""
+    return session.model.root.forward(batch[0], session.mode(training=False))
+
+
+def train_step(session: Session, batch: Placed) -> Any:
+    """Forward, backward, update; returns the loss before the update."""
+    logits = session.model.root.forward(batch[0], session.mode(training=True))
+    loss, dlogits = cross_entropy(logits, batch[1])
+    session.model.root.backward(dlogits)
+    session.optimizer.step()
+    return loss
+
+
+def gradients(session: Session, batch: Placed, cotangent: Array | None) -> Gradients:
+    """One pass in training mode; afterwards the running statistics and dropout's generator are as before."""
+    model = session.model
+    x, labels = batch
+    running = {path: variable.value for path, variable in model.variables.items() if not variable.trainable}
+    drawn = session.generator.bit_generator.state
+    output = model.root.forward(x, session.mode(training=True))
+    loss = None
+    if cotangent is None:
+        loss, cotangent = cross_entropy(output, labels)
+    inputs = model.root.backward(cotangent.astype(output.dtype))
+    for path, value in running.items():
+        model.variables[path].value = value
+    session.generator.bit_generator.state = drawn
+    return Gradients(
+        output=output,
+        loss=None if loss is None else float(loss),
+        inputs=None if model.architecture.input_kind == "tokens" else np.array(inputs),
+        parameters={path: v.grad.copy() for path, v in model.variables.items() if v.trainable},
+    )
+
+
+def read_weights(session: Session) -> Weights:
+    """Copies, because the optimiser changes the arrays in place."""
+    return {path: variable.value.copy() for path, variable in session.model.variables.items()}

@@ -1,0 +1,149 @@
+"""What the kit runs: every layer of the vocabulary alone, small models, their weights and batches."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from attrs import evolve
+
+from mlbench_core.architecture import (
+    Activation,
+    Architecture,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    LayerNorm,
+    MaxPool2D,
+    Optimizer,
+    PositionEmbedding,
+    Residual,
+    SegmentEmbedding,
+    SelectToken,
+    SelfAttention,
+    Sequential,
+    Shape,
+    Weights,
+    initial_weights,
+)
+from mlbench_core.hookspecs import Batch
+from mlbench_core.models.bert import bert
+from mlbench_core.models.mlp import mlp
+from mlbench_core.models.resnet import resnet
+
+RULES = {
+    # Learning rates that float32 cannot hold, and large enough that ten steps of one kept in float32 show.
+    "sgd": Optimizer("sgd", learning_rate=0.1, momentum=0.9),
+    "adamw": Optimizer("adamw", learning_rate=0.001, weight_decay=0.1, epsilon=1e-6),
+}
+
+BATCH = 6
+"""Samples per batch."""
+
+VECTOR: Shape = (6,)
+SEQUENCE: Shape = (5, 6)
+IMAGE: Shape = (7, 6, 4)
+"""Height and width differ, and one is odd, so that swapped axes and lopsided padding show."""
+
+
+def alone(layer: Layer, shape: Shape) -> Architecture:
+    """The layer for float samples of `shape`; its flattened output is the logits.
+
+    A Dense comes before it, so that the gradient by the input depends on the layer's own, and no model is without
+    parameters (some frameworks' optimisers refuse to train nothing).
+    """
+    root = Sequential({"before": Dense(shape[-1]), "layer": layer, "flatten": Flatten()})
+    return Architecture("alone", root, shape, math.prod(layer.output_shape(shape)), RULES["sgd"])
+
+
+def tokens(layers: dict[str, Layer], length: int = 5) -> Architecture:
+    """Layers for sequences of token ids."""
+    root = Sequential({**layers, "flatten": Flatten()})
+    return Architecture("tokens", root, (length,), math.prod(root.output_shape((length,))), RULES["sgd"], "tokens")
+
+
+NORMALISED = {
+    "batchnorm-image": alone(BatchNorm(), IMAGE),
+    "batchnorm-vector": alone(BatchNorm(), VECTOR),
+    "batchnorm-sequence": alone(BatchNorm(), SEQUENCE),
+    "batchnorm-settings": alone(BatchNorm(epsilon=0.1, momentum=0.6), IMAGE),
+}
+
+LAYERS = {
+    "dense": alone(Dense(5), VECTOR),
+    "dense-no-bias": alone(Dense(5, use_bias=False), VECTOR),
+    "dense-sequence": alone(Dense(5), SEQUENCE),
+    "conv-3x3": alone(Conv2D(5, 3, padding=1), IMAGE),
+    "conv-3x3-valid": alone(Conv2D(5, 3, use_bias=False), IMAGE),
+    "conv-3x3-stride2": alone(Conv2D(5, 3, stride=2, padding=1, use_bias=False), IMAGE),
+    "conv-7x7-stride2": alone(Conv2D(5, 7, stride=2, padding=3), IMAGE),
+    "conv-2x2-stride2": alone(Conv2D(5, 2, stride=2, padding=1), IMAGE),
+    "conv-1x1-stride2": alone(Conv2D(5, 1, stride=2), IMAGE),
+    "conv-groups": alone(Conv2D(6, 3, padding=1, groups=2), IMAGE),
+    "conv-groups-stride2": alone(Conv2D(6, 3, stride=2, padding=1, groups=2, use_bias=False), IMAGE),
+    "conv-depthwise": alone(Conv2D(8, 3, padding=1, groups=4), IMAGE),
+    "layernorm-vector": alone(LayerNorm(), VECTOR),
+    "layernorm-sequence": alone(LayerNorm(), SEQUENCE),
+    "layernorm-image": alone(LayerNorm(), IMAGE),
+    "layernorm-epsilon": alone(LayerNorm(epsilon=0.1), SEQUENCE),
+    "relu": alone(Activation("relu"), VECTOR),
+    "gelu": alone(Activation("gelu"), SEQUENCE),
+    "tanh": alone(Activation("tanh"), IMAGE),
+    "maxpool-3-stride2": alone(MaxPool2D(3, 2, 1), IMAGE),
+    "maxpool-2-stride2": alone(MaxPool2D(2, 2), IMAGE),
+    "maxpool-3-stride1": alone(MaxPool2D(3, 1, 1), IMAGE),
+    "averagepool": alone(GlobalAveragePool2D(), IMAGE),
+    "flatten": alone(Sequential([Flatten(), Dense(3)]), IMAGE),
+    "dropout-0": alone(Dropout(0.0), VECTOR),
+    "select-first": alone(SelectToken(0), SEQUENCE),
+    "select-last": alone(SelectToken(SEQUENCE[0] - 1), SEQUENCE),
+    "positions": alone(PositionEmbedding(8), SEQUENCE),
+    "segments": alone(SegmentEmbedding(3), SEQUENCE),
+    "attention-1-head": alone(SelfAttention(1), SEQUENCE),
+    "attention-3-heads": alone(SelfAttention(3), SEQUENCE),
+    "embedding": tokens({"layer": Embedding(11, 4)}),
+    "residual-identity": alone(Residual(Dense(VECTOR[0])), VECTOR),
+    "residual-shortcut": alone(Residual(Conv2D(5, 3, 2, 1), Conv2D(5, 1, 2)), IMAGE),
+    "nested": alone(Sequential([Sequential([Dense(5), Activation("tanh")]), Residual(Sequential([Dense(5)]))]), VECTOR),
+    **NORMALISED,
+}
+
+DROPOUT_RATE = 0.25
+DROPOUT = alone(Dropout(DROPOUT_RATE), (40, 50))
+
+MODELS = {
+    "mlp": mlp((9,), 4, hidden=(8, 6)),
+    "resnet": resnet("resnet", (16, 16, 3), 4, depths=(2, 1), bottleneck=False, width=4),
+    "resnet-bottleneck": resnet("resnet-bottleneck", (16, 16, 1), 4, depths=(1, 1), bottleneck=True, width=4),
+    "bert": bert("bert", (7,), 4, depth=1, size=128, vocabulary=50),
+}
+
+
+def scattered_weights(architecture: Architecture, seed: int = 0) -> Weights:
+    """The initial weights, each moved by up to 0.3, so that no bias is 0 and no scale or running variance is 1."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: value + generator.uniform(-0.3, 0.3, value.shape).astype(np.float32)
+        for name, value in initial_weights(architecture, seed).items()
+    }
+
+
+def random_batch(architecture: Architecture, seed: int = 0) -> Batch:
+    """Normal samples, or uniform token ids within the vocabulary; uniform labels."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, architecture.num_classes, BATCH).astype(np.int32)
+    shape = (BATCH, *architecture.input_shape)
+    if architecture.input_kind == "float":
+        return Batch(generator.standard_normal(shape, np.float32), labels)
+    vocabulary = next(layer.vocabulary for _, layer, _ in architecture.walk() if isinstance(layer, Embedding))
+    return Batch(generator.integers(0, vocabulary, shape).astype(np.int32), labels)
+
+
+def trained_with(architecture: Architecture, rule: str) -> Architecture:
+    """The architecture without dropout and with the optimiser RULES[rule]."""
+    return evolve(architecture.without_dropout(), optimizer=RULES[rule])

@@ -1,0 +1,125 @@
+"""What the kit asserts of a plugin's session next to the reference's, with the bounds and their reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from mlbench_core.architecture import Architecture, Weights
+from mlbench_core.hookspecs import Batch
+from mlbench_core.reference import plugin as reference_plugin
+from mlbench_core.testing import cases
+from mlbench_core.testing.compare import relative_error, same_bits, table_errors, worst
+from mlbench_core.testing.driver import Driver, Trainee
+from mlbench_core.trial import MemoryReading, Plan
+
+# The bounds. A float64 product or sum rounds by 1.1e-16 of its size, and a pass through the deepest case here chains some
+# hundreds of them, so 1e-10 leaves room for any order of summation and none for another formula or constant.
+FORWARD = 1e-10
+GRADIENT = 1e-9
+"""Ten times FORWARD: normalisation over a few values subtracts nearly equal numbers on the way back."""
+STEP_LOSS = 1e-9
+STEP_WEIGHTS = 1e-8
+"""Each step feeds the last one's rounding back. Noise of 3e-16 on every weight at every step moves the losses of these ten
+steps by up to 1e-14 and the weights by up to 6e-12; SGD with a learning rate kept in float32 moves them by more than 1e-9."""
+REPEATED = 1e-12
+"""The same numbers computed twice by one framework; not zero, because threads may add in another order."""
+SINGLE = 1e-4
+"""Float32 rounds by 6e-8, and the reference itself is off by 5e-7 here; TF32 or 16-bit products are off by 1e-3."""
+REDUCED = 0.1
+"""Bfloat16 rounds by up to 4e-3; three layers of it stay far below this, and a wrong layer is far above."""
+
+COUNTERS = {"live_tensors", "live_tensors_peak", "pool", "pool_peak"}
+
+
+@frozen
+class Pair:
+    """The plugin's session and the reference's in float64, of one architecture with the same weights."""
+
+    architecture: Architecture
+    weights: Weights
+    found: Trainee
+    expected: Trainee
+
+
+def reference(architecture: Architecture, weights: Weights) -> Trainee:
+    """The reference's session in float64."""
+    plan = Plan("cpu", "fp64", "eager", cases.BATCH, architecture.optimizer, 1, 0, "train")
+    return Trainee(Driver(reference_plugin).hook, architecture, weights, plan)
+
+
+def assert_close(what: str, found: npt.ArrayLike, expected: npt.ArrayLike, tolerance: float) -> None:
+    """The largest difference is within `tolerance` of the largest expected element."""
+    error = relative_error(found, expected)
+    assert error <= tolerance, (
+        f"{what}: shape {np.shape(found)} against {np.shape(expected)}, relative error {error:.2e}, allowed {tolerance:.0e}"
+    )
+
+
+def assert_tables_close(what: str, found: Weights, expected: Weights, tolerance: float) -> None:
+    """The same for every array of a table, see compare.FLOOR."""
+    name, error = worst(table_errors(found, expected))
+    assert error <= tolerance, f"{what}: {name} has a relative error of {error:.2e}, allowed {tolerance:.0e}"
+
+
+def assert_unchanged(what: str, found: Weights, before: Weights) -> None:
+    """Every array has the very bits it had."""
+    changed = sorted(name for name, value in found.items() if not same_bits(value, before[name]))
+    assert not changed, f"{what} changed {changed}"
+
+
+def assert_weights_read_back(pair: Pair, dtype: Any) -> None:
+    """Names, shapes and the count are the table's, and every bit is what went in."""
+    architecture, read = pair.architecture, pair.found.weights()
+    table = {parameter.name: parameter for parameter in architecture.parameters()}
+    assert set(read) == set(table), f"read_weights() and the table differ in {sorted(set(read) ^ set(table))}"
+    for name, value in read.items():
+        assert value.shape == table[name].shape, f"{name} has shape {value.shape}, the table says {table[name].shape}"
+        assert value.dtype == dtype, f"{name} is {value.dtype}, not {np.dtype(dtype)}"
+        assert same_bits(np.asarray(value), pair.weights[name].astype(dtype)), f"{name} came back with other values"
+    count = sum(value.size for name, value in read.items() if table[name].trainable)
+    assert count == architecture.num_parameters, f"{count} trainable elements, not {architecture.num_parameters}"
+
+
+def assert_same_gradients(pair: Pair, batch: Batch, cotangent: npt.NDArray[Any] | None) -> None:
+    """Output, loss, and the gradients by inputs and parameters of one pass in training mode."""
+    found, expected = pair.found.gradients(batch, cotangent), pair.expected.gradients(batch, cotangent)
+    assert_close("output in training mode", found.output, expected.output, FORWARD)
+    if expected.loss is None:
+        assert found.loss is None, f"under a cotangent the loss is None, not {found.loss}"
+    else:
+        assert found.loss is not None, "without a cotangent the loss is a number, not None"
+        assert_close("loss", found.loss, expected.loss, FORWARD)
+    assert_tables_close("gradients", found.parameters, expected.parameters, GRADIENT)
+    if expected.inputs is None:
+        assert found.inputs is None, "token inputs have no gradient: inputs must be None"
+    else:
+        assert found.inputs is not None, "float inputs have a gradient: inputs must not be None"
+        assert_close("gradient by the inputs", found.inputs, expected.inputs, GRADIENT)
+
+
+def assert_lock_step(pair: Pair, steps: int, prefix: str = "") -> None:
+    """Both train on the same two batches in turn; losses at every step, then all weights and running statistics."""
+    batches = [cases.random_batch(pair.architecture, seed) for seed in (0, 1)]
+    for step in range(steps):
+        batch = batches[step % 2]
+        assert_close(f"{prefix}loss at step {step}", pair.found.train(batch), pair.expected.train(batch), STEP_LOSS)
+    assert_tables_close(
+        f"{prefix}weights after {steps} steps", pair.found.weights(), pair.expected.weights(), STEP_WEIGHTS
+    )
+
+
+def assert_readings(readings: list[MemoryReading]) -> None:
+    """Known names, and more than 0 bytes."""
+    for reading in readings:
+        assert reading.name in COUNTERS, f"memory counter {reading.name!r} is none of {sorted(COUNTERS)}"
+        assert reading.bytes > 0, f"{reading.name} is {reading.bytes}; an unknown counter is absent, never 0"
+
+
+def assert_knobs(knobs: dict[str, str]) -> None:
+    """Names and values are texts, as they go into the record."""
+    texts = all(isinstance(item, str) for both in knobs.items() for item in both)
+    assert texts, f"read_knobs() must return strings: {knobs}"

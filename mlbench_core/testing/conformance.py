@@ -1,0 +1,299 @@
+"""The conformance kit: subclass one class, name your plugin, and the tests say what differs from the reference.
+
+In your plugin's tests::
+
+    import my_plugin.plugin
+    from mlbench_core.testing.conformance import FrameworkConformance
+
+    class TestConformance(FrameworkConformance):
+        plugin = my_plugin.plugin
+
+Everything runs in this process, on architectures small enough for a CPU, mostly in float64: there two correct
+implementations differ by rounding only, and a wrong constant stands out by ten orders of magnitude. Tests of a hook or a
+precision that the plugin does not offer are skipped. The kit sets `worker_environment` before it calls any other hook, so
+import the framework nowhere above the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from mlbench_core.architecture import Architecture, Weights, initial_weights
+from mlbench_core.errors import UnsupportedError
+from mlbench_core.hookspecs import Batch
+from mlbench_core.testing import cases, checks
+from mlbench_core.testing.checks import Pair, assert_close
+from mlbench_core.testing.compare import relative_error, same_bits
+from mlbench_core.testing.driver import Driver, Trainee
+from mlbench_core.trial import Plan, Task
+
+REQUIRED = (
+    "framework_info", "build_model", "make_session", "place_batch", "train_step", "infer", "synchronize", "to_numpy",
+    "read_weights",
+)  # fmt: skip
+STEPS = 10
+
+
+class FrameworkConformance:
+    """Subclass it and set `plugin` to your plugin's module, the one that your entry point names.
+
+    device: where the plugin's sessions run, "cpu" or "cuda:0"; the reference stays on the CPU.
+    """
+
+    plugin: ClassVar[Any]
+    device: ClassVar[str] = "cpu"
+
+    # Set-up.
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def driver(cls) -> Iterator[Driver]:
+        """The plugin's hooks, once `worker_environment` was applied."""
+        driver = Driver(cls.plugin)
+        with pytest.MonkeyPatch.context() as patch:
+            if driver.offers("worker_environment"):
+                # As in a worker, nobody knows the executions yet: they come with framework_info.
+                plan = cls.plan(cases.MODELS["mlp"], "fp64", "default")
+                for variable, value in driver.hook.worker_environment(plan=plan).items():
+                    patch.setenv(variable, value)
+            yield driver
+
+    @pytest.fixture(scope="class", params=sorted(cases.LAYERS))
+    @classmethod
+    def layer(cls, request: pytest.FixtureRequest, driver: Driver) -> Iterator[Pair]:
+        """One layer alone, with weights none of which is 0 or 1."""
+        architecture = cases.LAYERS[request.param]
+        with cls.pair(driver, architecture, cases.scattered_weights(architecture)) as pair:
+            yield pair
+
+    @classmethod
+    def plan(
+        cls, architecture: Architecture, precision: str, execution: str, task: Task = "train", seed: int = 0
+    ) -> Plan:
+        """A plan for the plugin."""
+        return Plan(cls.device, precision, execution, cases.BATCH, architecture.optimizer, 1, seed, task)
+
+    @classmethod
+    @contextmanager
+    def pair(
+        cls,
+        driver: Driver,
+        architecture: Architecture,
+        weights: Weights | None = None,
+        precision: str = "fp64",
+        execution: str | None = None,
+        task: Task = "train",
+        seed: int = 0,
+    ) -> Iterator[Pair]:
+        """The plugin's session, and next to it the reference's, which is in float64 whatever the plugin's precision.
+
+        weights: the initial ones by default. execution: the plugin's default. Skips the test if the precision is not offered.
+        """
+        if precision not in driver.info.precisions:
+            pytest.skip(f"{driver.info.name} does not offer {precision}")
+        weights = weights or initial_weights(architecture, 0)
+        plan = cls.plan(architecture, precision, execution or driver.info.default_execution, task, seed)
+        with driver.session(architecture, weights, plan) as found:
+            yield Pair(architecture, weights, found, checks.reference(architecture, weights))
+
+    # What the plugin says of itself.
+
+    def test_required_hooks_are_there(self, driver: Driver) -> None:
+        missing = [name for name in REQUIRED if not driver.offers(name)]
+        assert not missing, f"implement {missing}; see mlbench_core.hookspecs.FrameworkSpec"
+
+    def test_framework_info(self, driver: Driver) -> None:
+        info = driver.info
+        assert info.name, "framework_info().name is empty"
+        assert info.version, "framework_info().version is empty"
+        assert "cpu" in info.devices, f"devices {info.devices} lack 'cpu'"
+        assert "fp32" in info.precisions, f"precisions {info.precisions} lack 'fp32', the default"
+        assert info.default_execution in info.executions, f"{info.default_execution!r} is not in {info.executions}"
+
+    @pytest.mark.parametrize("setting", ["precision", "execution"])
+    def test_unknown_settings_are_refused(self, driver: Driver, setting: str) -> None:
+        architecture, info = cases.MODELS["mlp"], driver.info
+        names = ("no-such", info.default_execution) if setting == "precision" else ("fp32", "no-such")
+        with pytest.raises(UnsupportedError) as caught:
+            Trainee(driver.hook, architecture, initial_weights(architecture, 0), self.plan(architecture, *names))
+        offered = info.precisions if setting == "precision" else info.executions
+        unnamed = [name for name in offered if name not in str(caught.value)]
+        assert not unnamed, f"the message should name {unnamed} too: {caught.value}"
+
+    def test_memory_and_knobs(self, driver: Driver) -> None:
+        with self.pair(driver, cases.MODELS["mlp"], precision="fp32") as pair:
+            pair.found.train(cases.random_batch(pair.architecture))
+            if driver.offers("memory_probe"):
+                checks.assert_readings(driver.hook.memory_probe(session=pair.found.session))
+            if driver.offers("read_knobs"):
+                checks.assert_knobs(driver.hook.read_knobs(session=pair.found.session))
+
+    # One layer at a time.
+
+    def test_layer_parameters(self, layer: Pair) -> None:
+        checks.assert_weights_read_back(layer, np.float64)
+
+    def test_layer_forward(self, layer: Pair) -> None:
+        batch = cases.random_batch(layer.architecture)
+        assert_close("logits of infer", layer.found.infer(batch), layer.expected.infer(batch), checks.FORWARD)
+
+    def test_layer_gradients(self, driver: Driver, layer: Pair) -> None:
+        _require(driver, "gradients")
+        shape = (cases.BATCH, layer.architecture.num_classes)
+        cotangent = np.random.default_rng(1).standard_normal(shape)
+        checks.assert_same_gradients(layer, cases.random_batch(layer.architecture), cotangent)
+
+    @pytest.mark.parametrize("name", sorted(cases.NORMALISED))
+    def test_running_statistics(self, driver: Driver, name: str) -> None:
+        with self.pair(driver, cases.NORMALISED[name]) as pair:
+            checks.assert_lock_step(pair, steps=3)
+
+    @pytest.mark.parametrize("name", [*sorted(cases.NORMALISED), "dropout"])
+    def test_evaluation_does_not_depend_on_the_batch(self, driver: Driver, name: str) -> None:
+        architecture = {**cases.NORMALISED, "dropout": cases.DROPOUT}[name]
+        batch = cases.random_batch(architecture)
+        with self.pair(driver, architecture, cases.scattered_weights(architecture)) as pair:
+            whole, half = pair.found.infer(batch), pair.found.infer(Batch(batch.x[:3], batch.y[:3]))
+            assert_close("logits", whole, pair.expected.infer(batch), checks.FORWARD)
+            assert_close("logits of half the batch", half, whole[:3], checks.FORWARD)
+            checks.assert_weights_read_back(pair, np.float64)
+
+    def test_dropout_drops(self, driver: Driver) -> None:
+        _require(driver, "gradients")
+        batch, rate = cases.random_batch(cases.DROPOUT), cases.DROPOUT_RATE
+        with self.pair(driver, cases.DROPOUT) as pair:
+            scale = pair.found.gradients(batch).output / pair.found.infer(batch)
+        share = float(np.mean(scale == 0))
+        # 12,000 draws of rate 0.25: the share's standard deviation is 0.004, so 0.02 is five of them.
+        assert abs(share - rate) < 0.02, f"dropout of rate {rate} zeroed a share of {share:.3f}"
+        kept = scale[scale != 0]
+        assert_close("factor of the elements kept", kept, np.full(kept.shape, 1 / (1 - rate)), checks.FORWARD)
+
+    # Whole models.
+
+    @pytest.mark.parametrize("name", sorted(cases.MODELS))
+    @pytest.mark.parametrize(("precision", "dtype"), [("fp32", np.float32), ("fp64", np.float64)])
+    def test_model_parameters(self, driver: Driver, name: str, precision: str, dtype: Any) -> None:
+        architecture = cases.MODELS[name]
+        with self.pair(driver, architecture, cases.scattered_weights(architecture), precision) as pair:
+            checks.assert_weights_read_back(pair, dtype)
+
+    @pytest.mark.parametrize("name", sorted(cases.MODELS))
+    def test_model_gradients_of_the_loss(self, driver: Driver, name: str) -> None:
+        _require(driver, "gradients")
+        with self.pair(driver, cases.MODELS[name].without_dropout()) as pair:
+            checks.assert_same_gradients(pair, cases.random_batch(pair.architecture), None)
+
+    @pytest.mark.parametrize("rule", sorted(cases.RULES))
+    @pytest.mark.parametrize("name", sorted(cases.MODELS))
+    def test_lock_step(self, driver: Driver, name: str, rule: str) -> None:
+        with self.pair(driver, cases.trained_with(cases.MODELS[name], rule)) as pair:
+            checks.assert_lock_step(pair, STEPS)
+
+    @pytest.mark.parametrize(("name", "rule"), [("resnet", "sgd"), ("bert", "adamw")])
+    def test_lock_step_in_every_other_execution(self, driver: Driver, name: str, rule: str) -> None:
+        info = driver.info
+        others = [execution for execution in info.executions if execution != info.default_execution]
+        if not others:
+            pytest.skip(f"{info.name} offers no other execution")
+        for execution in others:
+            with self.pair(driver, cases.trained_with(cases.MODELS[name], rule), execution=execution) as pair:
+                checks.assert_lock_step(pair, STEPS, f"{execution}: ")
+
+    @pytest.mark.parametrize("name", sorted(cases.MODELS))
+    def test_logits_in_float32(self, driver: Driver, name: str) -> None:
+        batch = cases.random_batch(cases.MODELS[name])
+        with self.pair(driver, cases.MODELS[name], precision="fp32", task="infer") as pair:
+            logits = pair.found.infer(batch)
+            assert logits.dtype == np.float32, f"fp32 logits are {logits.dtype}"
+            assert_close("logits in fp32", logits, pair.expected.infer(batch), checks.SINGLE)
+
+    def test_reduced_precisions(self, driver: Driver) -> None:
+        batch = cases.random_batch(cases.MODELS["mlp"])
+        for precision in sorted(set(driver.info.precisions) - {"fp32", "fp64"}):
+            with self.pair(driver, cases.MODELS["mlp"], precision=precision) as pair:
+                logits = pair.found.infer(batch)
+                assert logits.dtype == np.float32, f"{precision} logits come to the host as {logits.dtype}, not float32"
+                assert_close(f"logits in {precision}", logits, pair.expected.infer(batch), checks.REDUCED)
+                losses = [pair.found.train(batch) for _ in range(STEPS)]
+                assert losses[-1] < losses[0], f"in {precision} the loss did not fall: {losses}"
+                narrow = sorted(name for name, value in pair.found.weights().items() if value.dtype != np.float32)
+                assert not narrow, f"in {precision} the master weights are float32; these are not: {narrow}"
+
+    # What a session keeps and what it does not.
+
+    def test_gradients_change_nothing(self, driver: Driver) -> None:
+        _require(driver, "gradients")
+        architecture = cases.trained_with(cases.MODELS["resnet"], "sgd")
+        batch = cases.random_batch(architecture)
+        with self.pair(driver, architecture) as pair:
+            for _ in range(3):
+                before = pair.found.weights()
+                pair.found.gradients(batch)
+                pair.found.gradients(batch, np.ones((cases.BATCH, architecture.num_classes)))
+                checks.assert_unchanged("gradients()", pair.found.weights(), before)
+                # The optimiser's state is out of sight, but the next losses tell.
+                assert_close("loss", pair.found.train(batch), pair.expected.train(batch), checks.STEP_LOSS)
+
+    def test_infer_and_train_alternate(self, driver: Driver) -> None:
+        architecture = cases.trained_with(cases.MODELS["resnet"], "sgd")
+        batch = cases.random_batch(architecture)
+        with self.pair(driver, architecture) as pair:
+            for _ in range(3):
+                assert_close("loss", pair.found.train(batch), pair.expected.train(batch), checks.STEP_LOSS)
+                assert_close("logits", pair.found.infer(batch), pair.expected.infer(batch), checks.STEP_WEIGHTS)
+
+    def test_seed_decides(self, driver: Driver) -> None:
+        batch = cases.random_batch(cases.DROPOUT)
+        losses = []
+        for seed in (1, 1, 2):
+            with self.pair(driver, cases.DROPOUT, seed=seed) as pair:
+                losses.append([pair.found.train(batch) for _ in range(3)])
+        assert_close("losses with the same seed", losses[1], losses[0], checks.REPEATED)
+        assert relative_error(losses[2], losses[0]) > checks.REPEATED, "two values of plan.seed drop the same elements"
+
+    @pytest.mark.parametrize("name", ["bert", "mlp"])
+    def test_a_placed_batch_serves_many_steps(self, driver: Driver, name: str) -> None:
+        batch, kept = cases.random_batch(cases.MODELS[name]), cases.random_batch(cases.MODELS[name])
+        with self.pair(driver, cases.MODELS[name].without_dropout()) as pair:
+            placed = pair.found.place(batch)
+            for _ in range(3):
+                assert_close("loss", pair.found.train_placed(placed), pair.expected.train(batch), checks.STEP_LOSS)
+        assert same_bits(batch.x, kept.x), "training changed the host's samples"
+        assert same_bits(batch.y, kept.y), "training changed the host's labels"
+
+    @pytest.mark.parametrize("name", ["bert", "resnet"])
+    def test_save_and_load(self, driver: Driver, tmp_path: Path, name: str) -> None:
+        _require(driver, "save")
+        _require(driver, "load")
+        batch = cases.random_batch(cases.MODELS[name])
+        with self.pair(driver, cases.MODELS[name].without_dropout()) as pair:
+            both = (pair.found, pair.expected)
+            for trainee in both:
+                trainee.train(batch)
+                trainee.train(batch)
+            weights, logits = pair.found.weights(), pair.found.infer(batch)
+            paths = [
+                trainee.save(tmp_path / f"of.{who}") for trainee, who in zip(both, ("found", "expected"), strict=True)
+            ]
+            assert paths[0].exists(), f"save() returned {paths[0]}, which does not exist"
+            assert tmp_path in paths[0].parents, f"save() wrote {paths[0]}, outside the folder it was given"
+            for trainee, path in zip(both, paths, strict=True):
+                trainee.train(batch)
+                trainee.load(path)
+            checks.assert_unchanged("saving and loading", pair.found.weights(), weights)
+            assert_close("logits after loading", pair.found.infer(batch), logits, checks.REPEATED)
+            for _ in range(3):  # the reference's optimiser starts afresh: stale momentum or step counts part the two
+                loss = pair.found.train(batch)
+                assert_close("loss after loading", loss, pair.expected.train(batch), checks.STEP_LOSS)
+
+
+def _require(driver: Driver, hook: str) -> None:
+    if not driver.offers(hook):
+        pytest.skip(f"the plugin does not implement {hook}")
