@@ -5,9 +5,10 @@ only, alone, and must import light: the framework itself is imported by the firs
 `worker_environment` was applied. Any other plugin is a module in the group `mlbench.plugins` and is loaded in the parent.
 
 What crosses the boundary is NumPy arrays and attrs values. Images are float32 (batch, height, width, channels), features
-float32 (batch, features), tokens int32 (batch, length), labels int32 (batch,), logits (batch, classes). A `Session` is the
-framework's own mutable state (model, optimiser, compiled step); the core never looks inside. "Handle" means whatever the
-framework returns without waiting for the device; only `synchronize` and `to_numpy` wait.
+float32 (batch, features), sequences float32 (batch, length, features), tokens int32 (batch, length), labels int32 (batch,),
+logits (batch, classes). A `Session` is the framework's own mutable state (model, optimiser, compiled step); the core never
+looks inside. "Handle" means whatever the framework returns without waiting for the device; only `synchronize` and
+`to_numpy` wait.
 
 A hook that cannot do what it is asked raises `mlbench_core.errors.UnsupportedError` with a line that says what it can do.
 
@@ -90,7 +91,7 @@ class FrameworkSpec:
 
     @hookspec(firstresult=True)
     def worker_environment(self, plan: Plan) -> dict[str, str]:
-        """Environment variables to set before the framework is imported.
+        """Environment variables to set before the framework is imported; `plan.execution` may still be "default" here.
 
         CUDA_VISIBLE_DEVICES and the thread variables of BLAS and OpenMP are set by the core already. Example::
 

@@ -27,7 +27,7 @@ class Plan:
         one device only, as its first.
     precision: "fp32" (float32 everywhere, TF32 off), "tf32" (float32 with TF32 products), "bf16" and "fp16" (float32
         parameters and optimiser, 16-bit products and activations), "fp64" (float64 everywhere; the parity ladder's).
-    execution: a name from the framework's own `FrameworkInfo.executions`, never "default".
+    execution: a name from the framework's own `FrameworkInfo.executions` ("default" only in `worker_environment`).
     """
 
     device: str

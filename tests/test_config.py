@@ -103,7 +103,9 @@ def test_values_per_model_may_use_aliases() -> None:
     assert config.for_model("num_epochs", "resnet18", ("cnn",)) == 3
     with pytest.raises(ConfigError, match="dataset: nothing for model 'mlp'"):
         config.for_model("dataset", "mlp", ())
-    assert Config.parse({"dataset": {"cnn": "cifar10", "default": "digits"}}).for_model("dataset", "mlp", ()) == "digits"
+    assert (
+        Config.parse({"dataset": {"cnn": "cifar10", "default": "digits"}}).for_model("dataset", "mlp", ()) == "digits"
+    )
 
 
 def test_a_value_given_twice_runs_once() -> None:

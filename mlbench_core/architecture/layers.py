@@ -182,6 +182,8 @@ class MaxPool2D(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         self.require_rank(shape, 3, "(height, width, channels)")
+        if 2 * self.padding > self.window:
+            raise ArchitectureError(f"MaxPool2D: padding {self.padding} is more than half the window of {self.window}")
         height, width = (_window(size, self.window, self.stride, self.padding) for size in shape[:2])
         if height < 1 or width < 1:
             raise ArchitectureError(f"MaxPool2D: a window of {self.window} does not fit an image of {shape[:2]}")

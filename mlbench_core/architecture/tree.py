@@ -31,6 +31,10 @@ class Optimizer:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
 
+    def __attrs_post_init__(self) -> None:
+        if self.name == "sgd" and self.weight_decay:
+            raise ArchitectureError("the optimiser sgd takes no weight_decay; adamw does")
+
     def decays(self, parameter: Parameter) -> bool:
         """Whether `weight_decay` applies to this parameter."""
         return self.weight_decay > 0 and len(parameter.shape) >= 2

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tarfile
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,8 @@ def download(url: str, target: Path, sha256: str, progress: Callable[[int, int],
                 raise ConfigError(f"{url}: the SHA-256 is {digest.hexdigest()}, not {sha256}: try again, or {HELP}")
             os.replace(file.name, target)
         except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it holds the connection
             raise ConfigError(f"dataset: cifar10 cannot be downloaded ({error}): {HELP}") from None
         finally:
             Path(file.name).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ def npz(request: DataRequest) -> Dataset:
     """
     path = Path(request.argument)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             missing = [name for name in NAMES if name not in file.files]
             if missing:
                 raise ConfigError(f"{path}: it lacks {', '.join(missing)}; it has {', '.join(file.files) or 'nothing'}")

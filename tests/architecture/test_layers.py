@@ -74,7 +74,9 @@ def test_closed_forms(layer: Layer, shape: Shape, out: Shape, parameters: int, m
     padding=st.integers(0, 2),
 )
 def test_convolution_covers_every_whole_window(height: int, kernel: int, stride: int, padding: int) -> None:
-    starts = [i for i in range(-padding, height + padding) if (i + padding) % stride == 0 and i + kernel <= height + padding]
+    starts = [
+        i for i in range(-padding, height + padding) if (i + padding) % stride == 0 and i + kernel <= height + padding
+    ]
     layer = Conv2D(2, kernel, stride, padding)
     if starts:
         assert layer.output_shape((height, height, 3)) == (len(starts), len(starts), 2)

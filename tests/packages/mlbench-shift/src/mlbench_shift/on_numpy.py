@@ -6,7 +6,6 @@ import numpy as np
 
 from mlbench_core.reference.lowering import lower
 from mlbench_core.reference.module import Array, At, Mode, Module, Variable, variables
-
 from mlbench_shift.model import ShiftScale
 
 
