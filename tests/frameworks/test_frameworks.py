@@ -1,0 +1,93 @@
+"""The real frameworks in real workers: one run of every plugin serves all questions of this file.
+
+Importing a framework costs seconds, so nothing here starts a worker twice for the same thing.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlbench_core import Results, Suite
+from mlbench_core.runner.matrix import available_cpus
+
+FRAMEWORKS = ["pytorch", "tensorflow", "jax", "numpy"]
+ROOTS = {"pytorch": "torch", "tensorflow": "tensorflow", "jax": "jax"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("frameworks")
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path, quick: dict[str, float]) -> Results:
+    """shift-mlp is a third party's model with a layer of its own (tests/packages/mlbench-shift)."""
+    return Suite(frameworks=FRAMEWORKS, models=["shift-mlp"], num_epochs=4, output=str(folder), measure=quick).run()
+
+
+def test_a_third_partys_model_runs_on_all_four(results: Results) -> None:
+    assert {(r.trial.framework, r.trial.task): (r.status, r.reason) for r in results.records} == {
+        (framework, task): ("ok", "") for framework in FRAMEWORKS for task in ("train", "infer")
+    }
+
+
+def test_all_four_train_alike(results: Results) -> None:
+    losses = {
+        r.trial.framework: [epoch.loss for epoch in r.measured.epochs] for r in results.records if r.trial.task == "train"
+    }
+    for framework in FRAMEWORKS:
+        # float32 in four orders of summation over 176 steps; a wrong roll or rule parts by tens of percent.
+        assert losses[framework] == pytest.approx(losses["numpy"], rel=2e-3), framework
+    accuracies = [row["final_val_accuracy"] for row in results.cells()]
+    assert max(accuracies) - min(accuracies) <= 0.02
+
+
+def test_a_worker_holds_one_framework_only(results: Results) -> None:
+    """What a worker has imported at its end, as it says itself in its log."""
+    for record in results.records:
+        line = next(line for line in Path(record.log).read_text().splitlines() if line.startswith("mlbench modules: "))
+        held = set(json.loads(line.partition(": ")[2]))
+        assert held & set(ROOTS.values()) == {ROOTS.get(record.trial.framework)} & set(ROOTS.values())
+        assert not held & {"pandas", "matplotlib", "rich", "typer"} - brought_along(record.trial.framework)
+
+
+def brought_along(framework: str) -> set[str]:
+    """What importing the bare framework brings into a process, which is not the worker's doing."""
+    if framework == "numpy":
+        return set()
+    code = {
+        "pytorch": "import torch",
+        "tensorflow": "import tensorflow, keras",
+        "jax": "import jax, optax; from flax import nnx",
+    }[framework]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*{{n.partition('.')[0] for n in sys.modules}})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_parent_holds_no_framework(tmp_path: Path) -> None:
+    code = (
+        "import sys, json\nfrom mlbench_core import Suite\n"
+        "suite = Suite(frameworks=['jax'], models=['mlp'], num_epochs=1, output=sys.argv[1], measure=json.loads(sys.argv[2]))\n"
+        "frame = suite.run().to_dataframe()\nassert list(frame.status) == ['ok'], list(frame.reason)\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    measure = json.dumps({"warmup_steps": 1, "warmup_seconds": 0, "min_values": 1, "min_seconds": 0, "queries": 1})
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), measure], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not {"torch", "tensorflow", "keras", "jax", "flax", "mlbench_jax"} & set(json.loads(done.stdout))
+
+
+def test_workers_report_what_they_ran(results: Results) -> None:
+    for record in results.records:
+        assert record.measured.framework_version
+        assert record.measured.execution != "default"
+        assert record.measured.knobs
+        assert record.trial.threads == available_cpus()
