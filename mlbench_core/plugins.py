@@ -20,6 +20,7 @@ from typing import Any
 import pluggy
 from attrs import field, frozen
 
+from mlbench_core.architecture import Architecture
 from mlbench_core.errors import PluginError, UnsupportedError, unknown
 from mlbench_core.hookspecs import (
     DatasetDescriptor,
@@ -29,6 +30,7 @@ from mlbench_core.hookspecs import (
     PluginSpec,
     ReporterDescriptor,
 )
+from mlbench_core.trial import ModelSource, Plan
 
 FRAMEWORKS, PLUGINS = "mlbench.frameworks", "mlbench.plugins"
 REFERENCE = "numpy"
@@ -106,7 +108,8 @@ class Framework:
     A direct call costs 0.05 us where a pluggy call costs 1.2 us, and a hook call's cost would depend on what else is loaded.
     """
 
-    def __init__(self, module: ModuleType, label: str) -> None:
+    def __init__(self, module: object, label: str, name: str = "") -> None:
+        self.name = name
         manager = pluggy.PluginManager("mlbench")
         manager.add_hookspecs(FrameworkSpec)
         try:
@@ -147,6 +150,22 @@ def _absent(name: str, label: str) -> Callable[..., Any]:
     return absent
 
 
+def build_model(framework: Framework, source: ModelSource, architecture: Architecture, plan: Plan) -> Any:
+    """The framework's native model: the source's own for this framework if it has one, else what the framework lowers.
+
+    Registers the source's own lowerings first. Raises UnsupportedError if nobody builds it.
+    """
+    name = framework.name
+    if name in source.lowerings:
+        importlib.import_module(source.lowerings[name])
+    model = attribute(source.native[name])(architecture, plan) if name in source.native else None
+    if model is None:
+        model = framework.build_model(architecture, plan)
+    if model is None:
+        raise UnsupportedError(f"{name} cannot build {architecture.name}: no build_model takes it")
+    return model
+
+
 def load_framework(name: str) -> Framework:
     """Imports and binds the framework plugin of that name; in a worker only.
 
@@ -159,7 +178,7 @@ def load_framework(name: str) -> Framework:
         module = importlib.import_module(plugin.module)
     except Exception as error:
         raise PluginError(f"{label} failed to import: {type(error).__name__}: {error}") from error
-    return Framework(module, label)
+    return Framework(module, label, plugin.name)
 
 
 @frozen

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -98,7 +98,10 @@ Native = TypeVar("Native")
 
 @frozen
 class Binding(Generic[Native]):
-    """Where a parameter of the tree lives in a framework: native = tree.transpose(axes).reshape(shape of native)."""
+    """Where a parameter of the tree lives in a framework: native = tree.transpose(axes).reshape(shape of native).
+
+    axes None: nothing is transposed (NumPy's own transpose(None) would reverse the axes).
+    """
 
     native: Native
     axes: tuple[int, ...] | None = None
@@ -116,7 +119,7 @@ class Site(Generic[Native]):
     path: str = ""
     bindings: dict[str, Binding[Native]] = field(factory=dict)
 
-    def child(self, name: str, shape: Shape) -> Site[Native]:
+    def child(self, name: str, shape: Shape) -> Self:
         """The site of a child layer; it shares this site's bindings."""
         return evolve(self, shape=shape, path=join(self.path, name))
 

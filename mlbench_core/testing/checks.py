@@ -12,9 +12,9 @@ from mlbench_core.architecture import Architecture, Weights
 from mlbench_core.hookspecs import Batch
 from mlbench_core.reference import plugin as reference_plugin
 from mlbench_core.testing import cases
-from mlbench_core.testing.compare import relative_error, same_bits, table_errors, worst
 from mlbench_core.testing.driver import Driver, Trainee
 from mlbench_core.trial import MemoryReading, Plan
+from mlbench_core.verify.compare import relative_error, same_bits, table_errors, worst
 
 # The bounds. A float64 product or sum rounds by 1.1e-16 of its size, and a pass through the deepest case here chains some
 # hundreds of them, so 1e-10 leaves room for any order of summation and none for another formula or constant.

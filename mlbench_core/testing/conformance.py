@@ -29,9 +29,9 @@ from mlbench_core.errors import UnsupportedError
 from mlbench_core.hookspecs import Batch
 from mlbench_core.testing import cases, checks
 from mlbench_core.testing.checks import Pair, assert_close
-from mlbench_core.testing.compare import relative_error, same_bits
 from mlbench_core.testing.driver import Driver, Trainee
 from mlbench_core.trial import Plan, Task
+from mlbench_core.verify.compare import relative_error, same_bits
 
 REQUIRED = (
     "framework_info", "build_model", "make_session", "place_batch", "train_step", "infer", "synchronize", "to_numpy",

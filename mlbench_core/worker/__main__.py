@@ -39,7 +39,8 @@ def main() -> int:
         traceback.print_exc()
         first = (str(error).strip().splitlines() or [""])[0]
         emit("failed", status="failed", reason=f"{type(error).__name__}: {first[:300]}")
-    events.flush()
+    # The log names what this process has imported, so that anybody can see which frameworks were in it.
+    print("mlbench modules:", json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     return 0

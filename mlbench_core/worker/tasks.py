@@ -5,7 +5,6 @@ Setup, first step, warm-up and measuring are the same for both tasks; then `trai
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from mlbench_core.architecture import Architecture, initial_weights
 from mlbench_core.data import Arrays, batches, open_prepared
 from mlbench_core.errors import MlbenchError, PluginError, UnsupportedError
 from mlbench_core.hookspecs import Batch, FrameworkInfo
-from mlbench_core.plugins import Framework, attribute, load_framework
+from mlbench_core.plugins import Framework, attribute, build_model, load_framework
 from mlbench_core.trial import Epoch, Job, Measured, Plan, to_json
 from mlbench_core.worker import memory, timing
 from mlbench_core.worker.training import accuracy, train
@@ -103,14 +102,7 @@ def _set_up(job: Job, emit: Emit) -> tuple[Stage, Any]:
     problem = info.refusal(plan.precision, plan.execution)
     if problem:
         raise UnsupportedError(problem)
-    if trial.framework in job.model.lowerings:
-        importlib.import_module(job.model.lowerings[trial.framework])
-    native = job.model.native.get(trial.framework)
-    model = attribute(native)(architecture, plan) if native else None
-    if model is None:
-        model = framework.build_model(architecture, plan)
-    if model is None:
-        raise UnsupportedError(f"{trial.framework} cannot build {trial.model}: no build_model takes it")
+    model = build_model(framework, job.model, architecture, plan)
     session = framework.make_session(model, initial_weights(architecture, trial.seed), plan)
     return Stage(job, framework, info, architecture, plan, arrays, emit), session
 

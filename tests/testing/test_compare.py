@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mlbench_core.testing.compare import FLOOR, largest, relative_error, same_bits, table_errors, worst
+from mlbench_core.verify.compare import FLOOR, largest, relative_error, same_bits, table_errors, worst
 
 
 def test_largest() -> None:

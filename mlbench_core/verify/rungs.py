@@ -1,0 +1,119 @@
+"""The values of the ladder: a Rung is one check with its measured error, a Climb all rungs of one model in one framework."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from attrs import field, frozen
+
+from mlbench_core.trial import ModelSource
+
+Verdict = Literal["verified", "failed", "unverified"]
+
+# Relative errors, each of the largest expected value of its array (see `compare`). Sources: a float64 operation rounds by
+# 1.1e-16, and 25 float64 training steps of ResNet-18 in three frameworks were seen to agree to 7e-12; the bars leave room for
+# any order of summation and none for another formula, constant or a learning rate kept in float32 (which is off by 1e-8).
+LAYER = 1e-10
+FORWARD = 1e-10
+FORWARD_FP32 = 1e-4
+GRADIENT = 1e-9
+LOSSES = 1e-9
+WEIGHTS = 1e-8
+LOCK_STEPS = 25
+
+PRECISION_STEPS = 20
+PRECISION_BANDS = {"fp64": 1e-8, "fp32": 0.02, "tf32": 0.05, "bf16": 0.20, "fp16": 0.10}
+"""How far a loss may be from the float64 reference's at any of 20 steps, as a share of the first loss (own). Training feeds
+rounding back, so the bands are wide: they catch a run that diverges or does not learn, not one that rounds."""
+
+ACCURACY = 0.02
+"""Final validation accuracies of a cell may differ by this much between frameworks (own): 7 of the digits' 360 samples."""
+
+
+@frozen
+class Rung:
+    """One check. `error` is the largest relative error found; nan means that the check could not be made, see `note`.
+
+    where: the layer, parameter or step with that error, or the first beyond the tolerance. found, expected: the two values
+    there.
+    """
+
+    number: int
+    name: str
+    error: float
+    tolerance: float
+    where: str = ""
+    found: float | None = None
+    expected: float | None = None
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance."""
+        return self.error <= self.tolerance
+
+    @property
+    def absent(self) -> bool:
+        """Whether the check could not be made."""
+        return math.isnan(self.error)
+
+    def describe(self) -> str:
+        """One line that says where the two parted and by how much."""
+        if self.absent:
+            return f"rung {self.number}, {self.name}: not climbed: {self.note}"
+        values = "" if self.found is None else f": {self.found!r} against the reference's {self.expected!r}"
+        at = f" at {self.where}" if self.where else ""
+        error = f"error {self.error:.1e}, allowed {self.tolerance:.0e}"
+        return f"rung {self.number}, {self.name}{at}{values} ({error}) {self.note}".rstrip()
+
+
+@frozen
+class Climb:
+    """How far one model got in one framework on one kind of device ("cpu" or the GPU's name)."""
+
+    framework: str
+    model: str
+    device: str
+    digest: str
+    framework_version: str
+    rungs: tuple[Rung, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """failed if a rung did not hold, unverified if one could not be climbed, else verified."""
+        if any(not rung.absent and not rung.passed for rung in self.rungs):
+            return "failed"
+        return "unverified" if not self.rungs or any(rung.absent for rung in self.rungs) else "verified"
+
+    def first_failure(self) -> Rung | None:
+        """The first rung that did not hold, or could not be climbed."""
+        failed = [rung for rung in self.rungs if not rung.passed]
+        return next((rung for rung in failed if not rung.absent), failed[0] if failed else None)
+
+
+@frozen
+class Candidate:
+    """A model to verify: where to find it, and the shape and classes to build it for."""
+
+    model: str
+    source: ModelSource
+    input_shape: tuple[int, ...]
+    num_classes: int
+
+
+@frozen
+class VerifyJob:
+    """What a worker is told to verify: some models in one framework on one device.
+
+    runs: the (precision, execution) pairs that the run will use, for rung 7.
+    """
+
+    framework: str
+    device: str
+    candidates: tuple[Candidate, ...]
+    runs: tuple[tuple[str, str], ...]
+    seed: int
+    threads: int
+    digests: tuple[str, ...] = field(default=())

@@ -1,0 +1,108 @@
+"""What the ladder computes on: scattered weights, random batches, and each kind of layer of a model alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from attrs import asdict, evolve
+
+from mlbench_core.architecture import (
+    Architecture,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Layer,
+    Optimizer,
+    Residual,
+    Sequential,
+    Shape,
+    Weights,
+    initial_weights,
+)
+from mlbench_core.hookspecs import Batch
+
+SMALL = 7
+"""A layer alone gets at most this many rows, columns or positions."""
+SIZES = {"features", "vocabulary", "init", "max_length", "segments"}
+"""Fields of a layer that say how large it is, not what it does: layers that differ in nothing else are checked once."""
+
+
+def scattered_weights(architecture: Architecture, seed: int = 0) -> Weights:
+    """The initial weights, each moved by up to 0.3, so that no bias is 0 and no scale or running variance is 1."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: value + generator.uniform(-0.3, 0.3, value.shape).astype(np.float32)
+        for name, value in initial_weights(architecture, seed).items()
+    }
+
+
+def random_batch(architecture: Architecture, size: int, seed: int) -> Batch:
+    """Normal samples, or uniform token ids within the smallest vocabulary; uniform labels."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, architecture.num_classes, size).astype(np.int32)
+    shape = (size, *architecture.input_shape)
+    if architecture.input_kind == "float":
+        return Batch(generator.standard_normal(shape, np.float32), labels)
+    vocabularies = [layer.vocabulary for _, layer, _ in architecture.walk() if isinstance(layer, Embedding)]
+    return Batch(generator.integers(0, min(vocabularies, default=2), shape).astype(np.int32), labels)
+
+
+def alone(layer: Layer, shape: Shape, tokens: bool = False) -> Architecture:
+    """The layer for samples of `shape`; its flattened output is the logits.
+
+    Unless it takes tokens, a Dense comes before it: the gradient by the input then depends on the layer's own, and no model is
+    without parameters (some optimisers refuse to train nothing).
+    """
+    before = {} if tokens else {"before": Dense(shape[-1])}
+    root = Sequential({**before, "layer": layer, "flatten": Flatten()})
+    kind: Any = "tokens" if tokens else "float"
+    return Architecture("alone", root, shape, math.prod(root.output_shape(shape)), Optimizer("sgd", 2**-5), kind)
+
+
+def layers_alone(architecture: Architecture) -> Iterator[tuple[str, Architecture]]:
+    """Each kind of layer in the model once, by the path where it first stands, on small samples."""
+    seen = set()
+    for path, layer, shape in architecture.walk():
+        if isinstance(layer, (Sequential, Residual)):
+            continue  # what they are made of is checked here, how they join it by the whole model
+        settings = {key: value for key, value in asdict(layer, recurse=False).items() if key not in SIZES}
+        signature = (type(layer), repr(settings), len(shape))
+        if signature not in seen:
+            seen.add(signature)
+            tokens = architecture.input_kind == "tokens" and len(shape) == 1 and isinstance(layer, Embedding)
+            small = (*(min(size, SMALL) for size in shape[:-1]), shape[-1])
+            yield path, alone(layer, (min(shape[0], SMALL),) if tokens else small, tokens)
+
+
+def has_dropout(architecture: Architecture) -> bool:
+    """Whether the model drops anything while training."""
+    return any(isinstance(layer, Dropout) and layer.rate > 0 for _, layer, _ in architecture.walk())
+
+
+TOO_LARGE = 30_000_000
+"""Trainable parameters; a larger model is verified with one of each run of equal blocks: float64 training takes long."""
+
+
+def affordable(architecture: Architecture) -> Architecture:
+    """The architecture itself, or if it is too large its depth-scaled variant."""
+    return (
+        evolve(architecture, root=slim(architecture.root)) if architecture.num_parameters > TOO_LARGE else architecture
+    )
+
+
+def slim(layer: Layer) -> Layer:
+    """The layer with every run of equal neighbours in a Sequential reduced to one (a BERT's blocks, a ResNet stage's)."""
+    if isinstance(layer, Residual):
+        return Residual(slim(layer.body), layer.shortcut and slim(layer.shortcut))
+    if not isinstance(layer, Sequential):
+        return layer
+    kept = [
+        (name, slim(child))
+        for place, (name, child) in enumerate(layer.layers)
+        if place == 0 or child != layer.layers[place - 1][1]
+    ]
+    return Sequential(kept)

@@ -1,0 +1,1 @@
+"""JAX for mlbench: Flax NNX layers and optax, as one compiled function per step."""

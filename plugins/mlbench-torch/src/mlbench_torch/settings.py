@@ -1,0 +1,112 @@
+"""What PyTorch offers on the device at hand, and the process-wide settings a plan asks for: set here and read back here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+from attrs import frozen
+
+from mlbench_core.errors import UnsupportedError
+from mlbench_core.hookspecs import FrameworkInfo
+from mlbench_core.trial import Plan
+
+
+@frozen
+class Precision:
+    """dtype: of parameters, running statistics and optimiser state. autocast: of products and activations, if narrower.
+
+    loss_scale: the loss is multiplied by it before, and gradients divided by it after the backward pass.
+    """
+
+    dtype: torch.dtype
+    autocast: torch.dtype | None = None
+    tf32: bool = False
+    loss_scale: float = 1.0
+
+
+PRECISIONS = {
+    "fp32": Precision(torch.float32),
+    "tf32": Precision(torch.float32, tf32=True),
+    "bf16": Precision(torch.float32, torch.bfloat16),
+    # A power of two, so that scaling and unscaling are exact; float16 underflows below 6e-8, which gradients reach.
+    "fp16": Precision(torch.float32, torch.float16, loss_scale=2.0**10),
+    "fp64": Precision(torch.float64),
+}
+
+
+def framework_info() -> FrameworkInfo:
+    """PyTorch on the GPU if it sees one, else on the CPU."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    lacking = set() if gpus and torch.cuda.get_device_capability() >= (8, 0) else {"tf32"}
+    if gpus and not torch.cuda.is_bf16_supported():
+        lacking.add("bf16")
+    # Inductor builds C++ for the CPU, and Triton a C launcher for the GPU: neither works without a compiler.
+    compiler = any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "gcc", "clang"))
+    return FrameworkInfo(
+        name="pytorch",
+        version=torch.__version__,
+        devices=("cpu", *(f"cuda:{i}" for i in range(gpus))),
+        precisions=tuple(name for name in PRECISIONS if name not in lacking),
+        executions=("eager", "compiled") if compiler else ("eager",),
+        default_execution="eager",
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    cudnn = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None  # type: ignore[no-untyped-call]
+    found = {"cuda": torch.version.cuda, "cudnn": cudnn}
+    with contextlib.suppress(PackageNotFoundError):
+        found["triton"] = version("triton")
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def apply(plan: Plan) -> torch.device:
+    """Sets what the plan asks for, for the whole process; returns the device.
+
+    Raises UnsupportedError for a device, precision or execution that is not there.
+    """
+    problem = framework_info().refusal(plan.precision, plan.execution) or _missing_device(plan)
+    if problem:
+        raise UnsupportedError(problem)
+    torch.set_num_threads(plan.threads)
+    tf32 = PRECISIONS[plan.precision].tf32
+    # Two switches with different defaults (products off, convolutions on); both set, so that fp32 means float32.
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = True
+    return torch.device("cuda", 0) if plan.accelerated else torch.device("cpu")
+
+
+def _missing_device(plan: Plan) -> str:
+    if not plan.accelerated:
+        return "tf32 needs a GPU: use fp32 on the CPU" if plan.precision == "tf32" else ""
+    if plan.device.startswith("cuda") and torch.cuda.is_available():
+        return ""
+    return (
+        f"pytorch {torch.__version__} sees no device {plan.device!r}: use 'cpu', or install a CUDA build of PyTorch "
+        "(https://pytorch.org/get-started) and check that nvidia-smi lists the GPU"
+    )
+
+
+def read_back(execution: str) -> dict[str, str]:
+    """The process-wide settings as PyTorch holds them now."""
+    compiled = {}
+    if execution == "compiled":
+        from torch._inductor import config  # only here: an eager run has no need to import the compiler
+
+        compiled["compile_caches_disabled"] = str(config.force_disable_caches)
+    return {
+        "execution": execution,
+        **compiled,
+        "threads": str(torch.get_num_threads()),
+        "tf32_matmul": str(torch.backends.cuda.matmul.allow_tf32),
+        "tf32_convolution": str(torch.backends.cudnn.allow_tf32),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
+        "deterministic_algorithms": str(torch.are_deterministic_algorithms_enabled()),
+    }

@@ -1,0 +1,243 @@
+"""A session: the model on its device, its optimiser, and the loop's two steps."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+from attrs import frozen
+from torch import Tensor, nn
+
+from mlbench_core.architecture import Parameter, Weights
+from mlbench_core.hookspecs import Batch, Gradients
+from mlbench_core.trial import Plan
+from mlbench_torch import settings, weights
+from mlbench_torch.lowering import Model, is_image
+from mlbench_torch.running import running_variances
+from mlbench_torch.settings import Precision
+
+
+@frozen
+class Placed:
+    """A batch on the device. x: floats, images as (batch, channels, height, width); or token ids, int32. y: int64."""
+
+    x: Tensor
+    y: Tensor
+    size: int
+
+
+class Session:
+    """One model in training and inference. The optimiser's learning rate is a Python float, so in double precision."""
+
+    def __init__(self, model: Model, initial: Weights, plan: Plan) -> None:
+        self.plan = plan
+        self.device = settings.apply(plan)
+        self.precision = settings.PRECISIONS[plan.precision]
+        self.model = weights.place(model, self.device, self.precision.dtype)
+        self.module = self.model.module
+        weights.write(self.model, initial)
+        self.running = running_variances(self.model)
+        self.samples = plan.batch_size
+        self.trained = [
+            (parameter, self.model.bindings[parameter.name].native)
+            for parameter in model.architecture.parameters()
+            if parameter.trainable
+        ]
+        self.forward = _forward(self.module, plan.execution, self.device, self.precision)
+        self.loss = _loss(self.precision)
+        self.backward = _backward([native for _, native in self.trained], self.precision)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """A new optimiser, and dropout's generator at the plan's seed."""
+        self.optimizer = _optimizer(self.plan, self.trained)
+        torch.manual_seed(self.plan.seed)
+
+    def place(self, batch: Batch) -> Placed:
+        """The batch on the device. On a CPU it shares the arrays' memory where they are writeable and in the right type."""
+        x, y = self._to_device(batch.x), self._to_device(batch.y).long()
+        if x.is_floating_point():
+            x = x.to(self.precision.dtype)
+        if is_image(batch.x.shape[1:]):
+            x = x.permute(0, 3, 1, 2)  # a view of NHWC is NCHW in channels_last
+        return Placed(x, y, len(batch.y))
+
+    def _to_device(self, array: npt.NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(np.require(array, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
+        if self.device.type == "cpu":
+            return tensor
+        # From pinned memory the copy queues behind the running steps; from pageable memory it would wait for them.
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+    def train_step(self, batch: Placed) -> Tensor:
+        """One update; the loss before it, (), on the device."""
+        if not self.module.training:
+            self.module.train()
+        if batch.size != self.samples:
+            self._settle()
+            self.samples = batch.size
+        loss = self.loss(self.forward(batch.x), batch.y)
+        self.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach()
+
+    def infer(self, batch: Placed) -> Tensor:
+        """Logits (batch, classes) on the device, in evaluation mode."""
+        if self.module.training:
+            self._settle()
+            self.module.eval()
+        with torch.inference_mode():
+            return self.forward(batch.x)
+
+    def _settle(self) -> None:
+        """Makes the running variances the tree's: see running.py."""
+        for variance in self.running:
+            variance.settle(self.samples)
+
+    def gradients(self, batch: Placed, cotangent: npt.NDArray[Any] | None) -> Gradients:
+        """One pass in training mode, through the same compiled or eager forward as a step's; changes nothing."""
+        self.module.train()
+        buffers = [(buffer, buffer.clone()) for buffer in self.module.buffers()]
+        x = batch.x.detach()
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            output = self.forward(x.requires_grad_() if x.is_floating_point() else x)
+        output = output.float() if self.precision.autocast else output
+        if cotangent is None:
+            target = self.loss(output, batch.y)
+            upstream = torch.ones_like(target)
+        else:
+            target, upstream = output, torch.from_numpy(cotangent).to(output)
+        sources = [native for _, native in self.trained]
+        sources += [x] if x.requires_grad else []
+        scale = self.precision.loss_scale
+        found = torch.autograd.grad(target, sources, upstream * scale, materialize_grads=True)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        return Gradients(
+            output=output.detach().cpu().numpy(),
+            loss=target.item() if cotangent is None else None,
+            inputs=_image_to_tree(found[-1] / scale).cpu().numpy() if x.requires_grad else None,
+            parameters={
+                parameter.name: weights.to_tree(gradient / scale, parameter, self.model.bindings[parameter.name])
+                for (parameter, _), gradient in zip(self.trained, found, strict=False)
+            },
+        )
+
+    def read_weights(self) -> Weights:
+        """Copies of all parameters and running statistics by path."""
+        self._settle()
+        bindings = self.model.bindings
+        table = self.model.architecture.parameters()
+        return {p.name: weights.to_tree(bindings[p.name].native, p, bindings[p.name]) for p in table}
+
+    def knobs(self) -> dict[str, str]:
+        """Process-wide settings, and those of this session's own model and optimiser."""
+        images = [p for p in self.module.parameters() if p.dim() == 4]
+        last = all(p.is_contiguous(memory_format=torch.channels_last) for p in images)
+        group = self.optimizer.param_groups[0]
+        return settings.read_back(self.plan.execution) | {
+            "parameters": str(self.precision.dtype).removeprefix("torch."),
+            "autocast": str(self.precision.autocast).removeprefix("torch."),
+            "loss_scale": str(self.precision.loss_scale),
+            "memory_format": "channels_last" if images and last else "contiguous",
+            "optimizer": type(self.optimizer).__name__,
+            # None: PyTorch's own choice, which is foreach on a GPU.
+            "optimizer_foreach": str(group["foreach"]),
+            "optimizer_fused": str(group["fused"]),
+        }
+
+    def save(self, path: Path) -> Path:
+        """`torch.save` of the state dict."""
+        self._settle()
+        file = path.with_name(f"{path.name}.pt")
+        torch.save(self.module.state_dict(), file)
+        return file
+
+    def load(self, path: Path) -> None:
+        """Copies into the very tensors that compiled code and bindings hold; by way of the host, to spare the device."""
+        self.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        for variance in self.running:
+            variance.begin()
+        self._start_afresh()
+
+    def synchronize(self) -> None:
+        """Waits for all work queued on the device; a CPU is done when it returns."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def close(self) -> None:
+        """Drops the model, the optimiser and compiled code, and gives the device's memory back. Unusable afterwards."""
+        device, compiled = self.device, self.plan.execution == "compiled"
+        self.__dict__.clear()
+        if compiled:
+            torch.compiler.reset()
+        gc.collect()  # modules and autograd graphs are cyclic
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def to_numpy(value: Tensor) -> npt.NDArray[Any]:
+    """The value on the host, 16-bit ones as float32."""
+    value = value.detach()
+    array: npt.NDArray[Any] = (value.float() if value.dtype.itemsize == 2 else value).cpu().numpy()
+    return array
+
+
+def _image_to_tree(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1) if x.dim() == 4 else x
+
+
+def _forward(
+    module: nn.Module, execution: str, device: torch.device, precision: Precision
+) -> Callable[[Tensor], Tensor]:
+    # One graph per batch shape. By default PyTorch answers the second shape with a graph for any, which would then
+    # serve the first shape too, and not as fast.
+    run: Callable[[Tensor], Tensor] = torch.compile(module, dynamic=False) if execution == "compiled" else module
+    if precision.autocast is None:
+        return run
+    autocast = torch.autocast(device.type, precision.autocast)
+
+    def narrow(x: Tensor) -> Tensor:
+        with autocast:
+            return run(x)
+
+    return narrow
+
+
+def _loss(precision: Precision) -> Callable[[Tensor, Tensor], Tensor]:
+    if precision.autocast is None:
+        return F.cross_entropy
+    return lambda logits, labels: F.cross_entropy(logits.float(), labels)
+
+
+def _backward(parameters: Sequence[Tensor], precision: Precision) -> Callable[[Tensor], None]:
+    if precision.loss_scale == 1:
+        return torch.Tensor.backward
+    scale = precision.loss_scale
+
+    def scaled(loss: Tensor) -> None:
+        (loss * scale).backward()  # type: ignore[no-untyped-call]
+        torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], 1 / scale)
+
+    return scaled
+
+
+def _optimizer(plan: Plan, trained: Sequence[tuple[Parameter, Tensor]]) -> torch.optim.Optimizer:
+    """Decay on the parameters that the tree's rule names; foreach and fused are PyTorch's own choice, as for its users."""
+    rule = plan.optimizer
+    decay = [native for parameter, native in trained if rule.decays(parameter)]
+    rest = [native for parameter, native in trained if not rule.decays(parameter)]
+    both = [{"params": decay, "weight_decay": rule.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    groups = [group for group in both if group["params"]]
+    if rule.name == "sgd":
+        return torch.optim.SGD(groups, lr=rule.learning_rate, momentum=rule.momentum)
+    betas = (rule.beta1, rule.beta2)
+    return torch.optim.AdamW(groups, lr=rule.learning_rate, betas=betas, eps=rule.epsilon)

@@ -1,0 +1,228 @@
+"""What the plugin refuses, what it lets a third party add, and what it leaves alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+
+import mlbench_torch.plugin as plugin
+import numpy as np
+import pytest
+import torch
+from attrs import evolve, frozen
+from mlbench_torch.lowering import At, Model, lower
+from mlbench_torch.training import Session
+from torch import nn
+
+from mlbench_core.architecture import (
+    Architecture,
+    BatchNorm,
+    Binding,
+    Constant,
+    Dense,
+    Flatten,
+    Layer,
+    Optimizer,
+    Parameter,
+    Sequential,
+    Shape,
+    initial_weights,
+)
+from mlbench_core.errors import PluginError, UnsupportedError
+from mlbench_core.hookspecs import Batch
+from mlbench_core.reference import plugin as reference
+from mlbench_core.trial import Plan
+
+SGD = Optimizer("sgd", learning_rate=0.01)
+
+
+def plan_of(**changes: object) -> Plan:
+    return evolve(Plan("cpu", "fp64", "eager", 6, SGD, 1, 0, "train"), **changes)
+
+
+def small(*layers: Layer, shape: Shape = (3,)) -> Architecture:
+    root = Sequential([*layers, Flatten()])
+    return Architecture("small", root, shape, math.prod(root.output_shape(shape)), SGD)
+
+
+def session_of(architecture: Architecture, plan: Plan) -> Session:
+    return plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
+
+
+@frozen
+class Scale(Layer):
+    """y = x * scale."""
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        return (Parameter("scale", shape[-1:], Constant(2.0)),)
+
+
+class ScaleModule(nn.Module):
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale
+
+
+@frozen
+class Unheard(Layer):
+    """A layer that nobody lowers."""
+
+
+def test_the_module_imports_light() -> None:
+    code = "import sys, mlbench_torch.plugin; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_layer_of_ones_own() -> None:
+    @lower.register
+    def _(layer: Scale, site: At) -> nn.Module:
+        module = ScaleModule(site.shape[-1])
+        site.bind("scale", module.scale)
+        return module
+
+    session = session_of(small(Scale()), plan_of())
+    x = np.ones((6, 3), np.float32)
+    np.testing.assert_array_equal(session.infer(session.place(Batch(x, np.zeros(6, np.int32)))).numpy(), 2 * x)
+
+
+def test_a_layer_without_lowering_is_named() -> None:
+    with pytest.raises(UnsupportedError, match=r"Unheard \(at 1\).*lower\.register"):
+        plugin.build_model(small(Dense(3), Unheard()), plan_of())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_says_what_to_install() -> None:
+    architecture = small(Dense(2))
+    with pytest.raises(UnsupportedError, match="CUDA build"):
+        session_of(architecture, plan_of(device="cuda:0"))
+
+
+def test_tf32_is_refused_on_the_cpu() -> None:
+    with pytest.raises(UnsupportedError, match="tf32"):
+        session_of(small(Dense(2)), plan_of(precision="tf32"))
+
+
+def test_a_native_model_is_placed_and_bound_again() -> None:
+    architecture = small(Dense(4), BatchNorm())
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))  # in float32: to float64 replaces the buffers
+    linear, norm = module
+    bindings = {
+        "0.kernel": Binding(linear.weight, (1, 0)),
+        "0.bias": Binding(linear.bias),
+        "1.scale": Binding(norm.weight),
+        "1.bias": Binding(norm.bias),
+        "1.mean": Binding(norm.running_mean),
+        "1.var": Binding(norm.running_var),
+    }
+    without = {path: binding for path, binding in bindings.items() if path != "1.var"}
+    weights = initial_weights(architecture, 0)
+    with pytest.raises(PluginError, match=r"missing \['1.var'\]"):
+        plugin.make_session(Model(architecture, module, without), weights, plan_of())
+    elsewhere = {**bindings, "1.var": Binding(torch.ones(4))}
+    with pytest.raises(PluginError, match=r"1\.var are bound to tensors that are no parameters"):
+        plugin.make_session(Model(architecture, module, elsewhere), weights, plan_of())
+
+    session = plugin.make_session(Model(architecture, module, bindings), weights, plan_of())
+    batch = Batch(np.random.default_rng(0).standard_normal((6, 3), np.float32), np.arange(6, dtype=np.int32) % 4)
+    session.train_step(session.place(batch))
+    read = plugin.read_weights(session)
+    assert all(value.dtype == np.float64 for value in read.values())
+    assert not np.array_equal(read["1.mean"], weights["1.mean"])
+
+
+def test_parameters_that_the_tree_does_not_know_are_named() -> None:
+    architecture = small(Dense(2))
+    model = plugin.build_model(architecture, plan_of())
+    wider = evolve(model, module=nn.Sequential(model.module, nn.Linear(2, 2)))
+    with pytest.raises(PluginError, match=r"does not know: 1\.bias, 1\.weight"):
+        plugin.make_session(wider, initial_weights(architecture, 0), plan_of())
+
+
+def test_weights_that_do_not_fit_are_named() -> None:
+    architecture = small(Dense(2))
+    weights = initial_weights(architecture, 0)
+    with pytest.raises(PluginError, match=r"missing \['0.kernel'\], unknown \[\]"):
+        plugin.make_session(plugin.build_model(architecture, plan_of()), {"0.bias": weights["0.bias"]}, plan_of())
+    turned = {**weights, "0.kernel": weights["0.kernel"].T}
+    with pytest.raises(PluginError, match="0.kernel has shape"):
+        plugin.make_session(plugin.build_model(architecture, plan_of()), turned, plan_of())
+
+
+def test_running_variance_follows_a_changing_batch_size() -> None:
+    architecture = small(BatchNorm(momentum=0.7), shape=(2, 3, 2))
+    weights = {**initial_weights(architecture, 0), "0.var": np.array([0.5, 3.0], np.float32)}
+    found = plugin.make_session(plugin.build_model(architecture, plan_of()), weights, plan_of())
+    expected = reference.make_session(reference.build_model(architecture, plan_of()), weights, plan_of())
+    generator = np.random.default_rng(0)
+    for samples in (6, 6, 2, 2, 2, 6, 3):
+        x = generator.standard_normal((samples, 2, 3, 2), np.float32)
+        batch = Batch(x, generator.integers(0, 12, samples).astype(np.int32))
+        placed = found.place(batch)
+        found.train_step(placed)
+        reference.train_step(expected, reference.place_batch(expected, batch))
+        if samples == 2:  # looking must not change what follows
+            plugin.read_weights(found)
+            found.infer(placed)
+    # float64: a few roundings of 1e-16 each
+    np.testing.assert_allclose(
+        plugin.read_weights(found)["0.var"], reference.read_weights(expected)["0.var"], rtol=1e-13
+    )
+
+
+def test_images_are_channels_last_views() -> None:
+    session = session_of(small(Dense(2), shape=(4, 5, 3)), plan_of(precision="fp32"))
+    x = np.random.default_rng(0).standard_normal((6, 4, 5, 3), np.float32)
+    placed = session.place(Batch(x, np.zeros(6, np.int32)))
+    assert placed.x.shape == (6, 3, 4, 5)
+    assert placed.x.is_contiguous(memory_format=torch.channels_last)
+    assert placed.x.data_ptr() == x.ctypes.data, "placing on a CPU copied"
+
+
+def test_read_only_samples_are_copied() -> None:
+    session = session_of(small(Dense(2)), plan_of(precision="fp32"))
+    x = np.ones((6, 3), np.float32)
+    x.flags.writeable = False
+    placed = session.place(Batch(x, np.zeros(6, np.int32)))
+    assert placed.x.data_ptr() != x.ctypes.data
+
+
+def test_knobs_and_memory_on_a_cpu() -> None:
+    session = session_of(small(Dense(2)), plan_of(precision="bf16"))
+    knobs = plugin.read_knobs(session)
+    assert knobs["threads"] == "1"
+    assert knobs["tf32_matmul"] == knobs["tf32_convolution"] == "False"
+    assert knobs["autocast"] == "bfloat16"
+    assert plugin.memory_probe(session) == []
+
+
+def test_a_compiled_worker_starts_cold() -> None:
+    assert plugin.worker_environment(plan_of(execution="default")) == {}
+    variables = plugin.worker_environment(plan_of(execution="compiled"))
+    code = "from torch._inductor import config; import sys; sys.exit(not config.force_disable_caches)"
+    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, **variables}, check=False)
+    assert run.returncode == 0, "PyTorch no longer knows the variable"
+
+
+def test_fp16_scales_the_loss_without_changing_the_step() -> None:
+    architecture = small(Dense(2))
+    batch = Batch(np.random.default_rng(0).standard_normal((6, 3), np.float32), np.zeros(6, np.int32))
+    moved = {}
+    for precision in ("fp32", "fp16"):
+        session = session_of(architecture, plan_of(precision=precision))
+        session.train_step(session.place(batch))
+        moved[precision] = plugin.read_weights(session)["0.kernel"] - initial_weights(architecture, 0)["0.kernel"]
+    # float16 rounds by 5e-4; a scale that was not taken out again would show as a factor of 1024
+    np.testing.assert_allclose(moved["fp16"], moved["fp32"], rtol=0.01, atol=1e-6)
+
+
+def test_decay_spares_vectors() -> None:
+    architecture = small(Dense(2))
+    rule = Optimizer("adamw", learning_rate=0.01, weight_decay=0.1)
+    session = session_of(architecture, plan_of(optimizer=rule))
+    decay = {group["weight_decay"]: [p.dim() for p in group["params"]] for group in session.optimizer.param_groups}
+    assert decay == {0.1: [2], 0.0: [1]}
