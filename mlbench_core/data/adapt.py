@@ -48,16 +48,24 @@ def adapt(data: Dataset, takes: str, min_image: int, max_length: int) -> Dataset
 
 
 def _standardised(data: Dataset) -> Dataset:
-    scale = np.float32(1 if data.levels is None else data.levels - 1)
-    train, val = data.x_train.astype(np.float32) / scale, data.x_val.astype(np.float32) / scale
-    mean, std = train.mean(axis=(0, 1, 2), dtype=np.float64), train.std(axis=(0, 1, 2), dtype=np.float64)
-    std = np.where(std > 0, std, 1.0)
-    return evolve(
-        data,
-        x_train=((train - mean) / std).astype(np.float32),
-        x_val=((val - mean) / std).astype(np.float32),
-        levels=None,
-    )
+    train, val = data.x_train.astype(np.float32), data.x_val.astype(np.float32)
+    if data.levels is not None:
+        train /= data.levels - 1
+        val /= data.levels - 1
+    mean, std = _statistics(train)
+    for x in (train, val):  # in place: a second copy of a large data set may not fit
+        x -= mean
+        x /= np.where(std > 0, std, 1.0)
+    return evolve(data, x_train=train, x_val=val, levels=None)
+
+
+def _statistics(images: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation per channel, float64, a few images at a time for the same reason."""
+    parts = [images[start : start + 64] for start in range(0, len(images), 64)]
+    count = images[..., 0].size
+    mean: Array = sum(part.sum(axis=0, dtype=np.float64) for part in parts).sum(axis=(0, 1)) / count
+    squares: Array = sum(((part - mean) ** 2).sum(axis=0) for part in parts).sum(axis=(0, 1))
+    return mean, np.sqrt(squares / count)
 
 
 def enlarged(images: Array, size: int) -> Array:

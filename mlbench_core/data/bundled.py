@@ -12,6 +12,7 @@ VALIDATION_SHARE = 0.2
 
 def digits(request: DataRequest) -> Dataset:
     """1797 images of 8 x 8 pixels with 17 levels: 1437 to train on, 360 to validate. 10 classes."""
+    request.refuse_argument("digits")
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
@@ -21,6 +22,7 @@ def digits(request: DataRequest) -> Dataset:
 
 def digits_sequence(request: DataRequest) -> Dataset:
     """The digits as sequences of 64 pixel tokens, 0 to 16."""
+    request.refuse_argument("digits-sequence")
     data = digits(request)
     return evolve(
         data,
@@ -34,6 +36,7 @@ def digits_sequence(request: DataRequest) -> Dataset:
 
 def breast_cancer(request: DataRequest) -> Dataset:
     """569 samples of 30 measurements, standardised over the training part: 455 to train on, 114 to validate. 2 classes."""
+    request.refuse_argument("breast_cancer")
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import tarfile
 import tempfile
@@ -24,6 +25,8 @@ TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST = ("test_batch.bin",)
 RECORD = 1 + 3 * 32 * 32
 """Bytes of one record: the label, then the red, green and blue planes, row by row."""
+LARGEST = 10_000 * RECORD
+"""Bytes of a data file: an archive with a larger one is not CIFAR-10's."""
 CHUNK = 1 << 20
 HELP = f"download {URL} elsewhere and name its folder with --data-dir"
 
@@ -31,31 +34,46 @@ HELP = f"download {URL} elsewhere and name its folder with --data-dir"
 def cifar10(request: DataRequest) -> Dataset:
     """50,000 training and 10,000 validation images of 32 x 32 x 3 bytes, 10 classes.
 
-    Looks in `request.data_dir` for the extracted folder or the archive, else in the cache, else downloads the archive once.
-    Raises ConfigError if the data cannot be had or is not what it should be.
+    Looks in `request.data_dir` for the extracted folder or the archive; without a data_dir in the cache, else downloads the
+    archive once. Raises ConfigError if the data cannot be had or is not what it should be.
     """
+    request.refuse_argument("cifar10")
     folder = _folder(request)
     x_train, y_train = _read(folder, TRAIN)
     x_val, y_val = _read(folder, TEST)
     return Dataset("cifar10", "image", x_train, y_train, x_val, y_val, 10, levels=256)
 
 
+def sources(request: DataRequest) -> list[Path]:
+    """The files in `request.data_dir` that the data come from; none without one, since the archive's sum is fixed."""
+    if request.data_dir is None:
+        return []
+    place = Path(request.data_dir)
+    folder = _extracted(place)
+    return [folder / name for name in (*TRAIN, *TEST)] if folder else [place / ARCHIVE]
+
+
 def _folder(request: DataRequest) -> Path:
-    places = [Path(request.data_dir)] if request.data_dir else []
-    for place in [*places, request.cache]:
-        for folder in (place, place / FOLDER):
-            if (folder / TRAIN[0]).is_file():
-                return folder
-    for place in places:
-        if (place / ARCHIVE).is_file():
-            return extract(place / ARCHIVE, request.cache)
-    if places:
-        raise ConfigError(f"data_dir: {places[0]} holds neither {FOLDER}/{TRAIN[0]} nor {ARCHIVE}")
-    request.cache.mkdir(parents=True, exist_ok=True)
-    archive = request.cache / ARCHIVE
+    """A data_dir is never passed over for the cache: what the user named is used, or refused."""
+    place = _made(request.cache) if request.data_dir is None else Path(request.data_dir)
+    folder = _extracted(place)
+    if folder:
+        return folder
+    archive = place / ARCHIVE
     if not archive.is_file():
+        if request.data_dir is not None:
+            raise ConfigError(f"data_dir: {place} holds neither {FOLDER}/{TRAIN[0]} nor {ARCHIVE}")
         download(URL, archive, SHA256, request.progress)
+    # Only the published archive may fill the cache: later runs without a data_dir read what lies there.
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != SHA256:
+        raise ConfigError(f"{archive}: the SHA-256 is {found}, not {SHA256}: delete it, then {HELP}")
     return extract(archive, request.cache)
+
+
+def _extracted(place: Path) -> Path | None:
+    return next((folder for folder in (place, place / FOLDER) if (folder / TRAIN[0]).is_file()), None)
 
 
 def download(url: str, target: Path, sha256: str, progress: Callable[[int, int], None] | None = None) -> None:
@@ -67,7 +85,7 @@ def download(url: str, target: Path, sha256: str, progress: Callable[[int, int],
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
         try:
             with urllib.request.urlopen(url, timeout=60) as source:
-                total, done = int(source.headers.get("Content-Length") or 0), 0
+                total, done = source.length or 0, 0
                 while chunk := source.read(CHUNK):
                     digest.update(chunk)
                     file.write(chunk)
@@ -78,10 +96,11 @@ def download(url: str, target: Path, sha256: str, progress: Callable[[int, int],
             if digest.hexdigest() != sha256:
                 raise ConfigError(f"{url}: the SHA-256 is {digest.hexdigest()}, not {sha256}: try again, or {HELP}")
             os.replace(file.name, target)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()  # it holds the connection
-            raise ConfigError(f"dataset: cifar10 cannot be downloaded ({error}): {HELP}") from None
+            reason = str(error).strip() or type(error).__name__
+            raise ConfigError(f"dataset: cifar10 cannot be downloaded ({reason}): {HELP}") from None
         finally:
             Path(file.name).unlink(missing_ok=True)
 
@@ -90,7 +109,7 @@ def extract(archive: Path, target: Path) -> Path:
     """Extracts the six data files, and nothing else, into target/cifar-10-batches-bin; returns that folder.
 
     Members are picked by their exact names, so a path that leads elsewhere is never followed. Raises ConfigError for an
-    archive that is damaged or lacks a file.
+    archive that is damaged, lacks a file, or holds one that is larger than CIFAR-10's.
     """
     folder = target / FOLDER
     wanted = {f"{FOLDER}/{name}" for name in (*TRAIN, *TEST)}
@@ -98,6 +117,9 @@ def extract(archive: Path, target: Path) -> Path:
         try:
             with tarfile.open(archive, "r:gz") as tar:
                 found = [member for member in tar if member.name in wanted and member.isfile()]
+                large = [member.name for member in found if member.size > LARGEST]
+                if large:
+                    raise ConfigError(f"{archive}: {large[0]} is larger than the {LARGEST} bytes it should have")
                 tar.extractall(scratch, found, filter="data")
         except (OSError, EOFError, tarfile.TarError) as error:
             raise ConfigError(f"{archive}: damaged ({error}); delete it and try again") from None

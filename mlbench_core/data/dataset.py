@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy.typing as npt
 from attrs import frozen
 
+from mlbench_core.errors import ConfigError
+
 Kind = Literal["image", "vector", "tokens"]
 Array = npt.NDArray[Any]
 
@@ -17,8 +19,9 @@ Array = npt.NDArray[Any]
 class DataRequest:
     """What a loader is asked for.
 
-    argument: the text after the colon in a name such as "synthetic:224x224x3/1000". takes: what the model takes. cache: a
-    folder for downloads. progress: called as (bytes so far, bytes in all) while downloading.
+    argument: the text after the colon in a name such as "synthetic:224x224x3/1000". takes: what the model takes. seed: for
+    made-up data of the kind "any" only; what another kind's loader returns is kept for every seed. cache: a folder for
+    downloads. progress: called as (bytes so far, bytes in all) while downloading.
     """
 
     argument: str
@@ -27,6 +30,11 @@ class DataRequest:
     data_dir: str | None
     cache: Path
     progress: Callable[[int, int], None] | None = None
+
+    def refuse_argument(self, name: str) -> None:
+        """Raises ConfigError if there is an argument: a data set that ignored it would run as something else than asked."""
+        if self.argument:
+            raise ConfigError(f"dataset: {name} takes no argument, and got {self.argument!r}")
 
 
 @frozen

@@ -7,16 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbench_core.data import batches, evaluation_batches, open_prepared, parse_name, prepare, register_datasets
+from mlbench_core.data import (
+    batches,
+    cifar10,
+    evaluation_batches,
+    open_prepared,
+    parse_name,
+    prepare,
+    register_datasets,
+)
+from mlbench_core.errors import ConfigError
 from mlbench_core.models import register_models
 
 DATASETS = {d.name: d for d in register_datasets()}
 MODELS = {m.name: m for m in register_models()}
 
 
-def prepared(cache: Path, dataset: str, model: str, seed: int = 0) -> Path:
+def prepared(cache: Path, dataset: str, model: str, seed: int = 0, data_dir: str | None = None) -> Path:
     base, argument = parse_name(dataset)
-    return prepare(DATASETS[base], MODELS[model], argument=argument, data_dir=None, seed=seed, cache=cache)
+    return prepare(DATASETS[base], MODELS[model], argument=argument, data_dir=data_dir, seed=seed, cache=cache)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +64,39 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
         assert len(open_prepared(prepared(tmp_path, str(path), "mlp")).y_train) == size
 
 
+def test_a_data_dir_whose_files_changed_is_read_again(tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / cifar10.FOLDER
+    folder.mkdir(parents=True)
+    for label in (1, 2):
+        for name in (*cifar10.TRAIN, *cifar10.TEST):
+            (folder / name).write_bytes(bytes([label]) + bytes(cifar10.RECORD - 1))
+        arrays = open_prepared(prepared(tmp_path, "cifar10", "mlp", data_dir=str(tmp_path / "mine")))
+        assert set(arrays.y_train) == {label}
+
+
+def test_a_prepared_folder_that_lost_a_part_is_made_again(tmp_path: Path) -> None:
+    folder = prepared(tmp_path, "digits", "mlp")
+    (folder / "x_val.npy").unlink()
+    assert open_prepared(prepared(tmp_path, "digits", "mlp")).x_val.shape == (360, 64)
+
+
+def test_messages_name_the_data_set_as_it_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="synthetic:600 has sequences of 600 tokens"):
+        prepared(tmp_path, "synthetic:600", "bert-tiny")
+    with pytest.raises(ConfigError, match="file needs a path that ends in .npz"):
+        prepared(tmp_path, "file", "mlp")
+    (tmp_path / "in_the_way").touch()
+    with pytest.raises(ConfigError, match="digits cannot be written to"):
+        prepared(tmp_path / "in_the_way", "digits", "mlp")
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
         ("digits", ("digits", "")),
         ("synthetic:8x8x1/3", ("synthetic", "8x8x1/3")),
         ("a/b:c.npz", ("file", "a/b:c.npz")),
+        ("file:a.npz", ("file", "a.npz")),
     ],
 )
 def test_names(name: str, parts: tuple[str, str]) -> None:

@@ -61,7 +61,8 @@ def test_synthetic_has_the_shape_asked_for(argument: str, takes: str, shape: Any
 
 
 @pytest.mark.parametrize(
-    ("argument", "takes"), [("8x8x1/4@400", "image"), ("5/3@400", "vector"), ("30/4@400", "tokens")]
+    ("argument", "takes"),
+    [("8x8x1/4@400", "image"), ("1x1x1", "image"), ("1", "vector"), ("5/3@400", "vector"), ("30/4@400", "tokens")],
 )
 def test_synthetic_can_be_learned(argument: str, takes: str) -> None:
     data = synthetic.synthetic(request(argument, takes))
@@ -126,6 +127,11 @@ def test_a_files_kind_follows_from_its_arrays(
         ({"x_train": np.zeros((0, 4)), "y_train": np.zeros(0, int)}, "empty"),
         ({"x_val": np.zeros((2, 5))}, "differ in shape or type"),
         ({"x_train": np.zeros((6,)), "x_val": np.zeros((2,))}, r"has shape \(6,\)"),
+        ({"x_train": np.float32(3)}, "empty"),
+        ({"x_train": np.full((6, 4), 1e300)}, "x_train holds values that are not finite in float32"),
+        ({"y_train": np.array([0, 1, 2, 0, 1, 2**32])}, "y_train holds the label 4294967296"),
+        ({"x_train": np.full((6, 4), -1), "x_val": np.zeros((2, 4), int)}, "x_train holds tokens that are not within"),
+        ({"x_train": np.zeros((6, 4), int), "x_val": np.full((2, 4), 2**40)}, "x_val holds tokens that are not within"),
         ({"x_train": np.array(["a"] * 6)}, "not numbers"),
         ({"x_train": np.array([{}] * 6)}, "not a readable .npz file"),
     ],
@@ -137,8 +143,40 @@ def test_a_files_faults_are_named(tmp_path: Path, changes: dict[str, Any], words
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
-    (tmp_path / "no.npz").write_bytes(b"PK\x03\x04 broken")
+def test_integers_for_a_model_of_vectors_are_told_apart_from_features(tmp_path: Path) -> None:
+    path = written(tmp_path, x_train=np.zeros((6, 4), int), x_val=np.zeros((2, 4), int))
+    with pytest.raises(ConfigError, match="save features as float32"):
+        files.npz(request(path, "vector"))
+
+
+def test_images_are_bytes_only_if_both_parts_are(tmp_path: Path) -> None:
+    train, val = np.zeros((6, 4, 4), np.uint8), np.full((2, 4, 4), 5000, np.uint16)
+    assert files.npz(request(written(tmp_path, x_train=train, x_val=val))).levels is None
+
+
+def _compressed_and_damaged() -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        x_val=GOOD["x_val"],
+        y_val=GOOD["y_val"],
+        x_train=np.random.default_rng(0).random((6, 400)),
+        y_train=GOOD["y_train"],
+    )
+    content = bytearray(buffer.getvalue())
+    content[1000:1006] = b"\xff" * 6
+    return bytes(content)
+
+
+def _single_array() -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 broken", b"", _single_array(), _compressed_and_damaged()])
+def test_a_file_that_is_no_archive(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "no.npz").write_bytes(content)
     with pytest.raises(ConfigError, match="not a readable .npz file"):
         files.npz(request(str(tmp_path / "no.npz")))
 
@@ -165,8 +203,13 @@ def archive(path: Path, contents: dict[str, bytes]) -> Path:
     return path
 
 
-def test_cifar10_from_its_archive(tmp_path: Path) -> None:
-    archive(tmp_path / cifar10.ARCHIVE, members())
+def published(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a small archive pass for the published one."""
+    monkeypatch.setattr(cifar10, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_cifar10_from_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(archive(tmp_path / cifar10.ARCHIVE, members()), monkeypatch)
     data = cifar10.cifar10(request(data_dir=str(tmp_path), cache=tmp_path / "cache"))
     assert (data.x_train.shape, data.x_val.shape) == ((100, 32, 32, 3), (20, 32, 32, 3))
     raw = np.frombuffer(cifar_records(20, 0), np.uint8).reshape(20, -1)
@@ -187,10 +230,13 @@ FIRST = f"{cifar10.FOLDER}/data_batch_1.bin"
         ({FIRST: b""}, "0 bytes are not a whole number"),
         ({FIRST: bytes([11]) + bytes(cifar10.RECORD - 1)}, "the label 11 is not one of 0 to 9"),
         ({FIRST: None}, f"it lacks {FIRST}"),
+        ({FIRST: bytes(cifar10.LARGEST + 1)}, f"{FIRST} is larger than"),
     ],
 )
-def test_cifar10s_faults_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    archive(tmp_path / cifar10.ARCHIVE, members(**changes))
+def test_cifar10s_faults_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
+) -> None:
+    published(archive(tmp_path / cifar10.ARCHIVE, members(**changes)), monkeypatch)
     with pytest.raises(ConfigError, match=words):
         cifar10.cifar10(request(data_dir=str(tmp_path), cache=tmp_path / "cache"))
 
@@ -213,6 +259,28 @@ def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_an_archive_that_is_not_the_published_one_never_reaches_the_cache(tmp_path: Path) -> None:
+    archive(tmp_path / cifar10.ARCHIVE, members())
+    with pytest.raises(ConfigError, match="the SHA-256 is"):
+        cifar10.cifar10(request(data_dir=str(tmp_path), cache=tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_data_dir_is_not_passed_over_for_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    published(archive(cache / cifar10.ARCHIVE, members()), monkeypatch)
+    assert len(cifar10.cifar10(request(cache=cache)).x_val) == 20
+    with pytest.raises(ConfigError, match=r"data_dir: .* holds neither"):
+        cifar10.cifar10(request(data_dir=str(tmp_path / "none"), cache=cache))
+
+
+@pytest.mark.parametrize("load", [bundled.digits, bundled.digits_sequence, bundled.breast_cancer, cifar10.cifar10])
+def test_an_argument_is_not_ignored(tmp_path: Path, load: Any) -> None:
+    with pytest.raises(ConfigError, match="takes no argument, and got 'x'"):
+        load(request("x", cache=tmp_path))
+
+
 def test_a_data_dir_without_the_data(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data_dir: .* holds neither"):
         cifar10.cifar10(request(data_dir=str(tmp_path), cache=tmp_path))
@@ -229,6 +297,16 @@ def server(tmp_path: Path) -> Iterator[str]:
             super().__init__(*args, directory=str(folder))
 
         def log_message(self, *args: Any) -> None: ...
+
+        def do_GET(self) -> None:
+            if self.path == "/nonsense":
+                self.wfile.write(b"this is not HTTP\r\n\r\n")
+            elif self.path == "/cut":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc")
+            elif self.path == "/length":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nabc")
+            else:
+                super().do_GET()
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as running:
         thread = threading.Thread(target=running.serve_forever)
@@ -250,7 +328,14 @@ def test_a_download_is_checked_and_whole(tmp_path: Path, server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("a.tar.gz", "the SHA-256 is"), ("b.tar.gz", "cannot be downloaded .*404")]
+    ("name", "words"),
+    [
+        ("a.tar.gz", "the SHA-256 is"),
+        ("length", "the SHA-256 is"),
+        ("b.tar.gz", "cannot be downloaded .*404"),
+        ("nonsense", "cannot be downloaded .*not HTTP"),
+        ("cut", "cannot be downloaded .*IncompleteRead"),
+    ],
 )
 def test_a_wrong_or_missing_download_leaves_nothing(tmp_path: Path, server: str, name: str, words: str) -> None:
     place = tmp_path / "place"
