@@ -40,7 +40,11 @@ def main() -> int:
         first = (str(error).strip().splitlines() or [""])[0]
         emit("failed", status="failed", reason=f"{type(error).__name__}: {first[:300]}")
     # The log names what this process has imported, so that anybody can see which frameworks were in it.
-    print("mlbench modules:", json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+    print(
+        "mlbench modules:",
+        json.dumps(sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names)),
+        file=sys.stderr,
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     return 0

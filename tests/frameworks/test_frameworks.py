@@ -36,7 +36,9 @@ def test_a_third_partys_model_runs_on_all_four(results: Results) -> None:
 
 def test_all_four_train_alike(results: Results) -> None:
     losses = {
-        r.trial.framework: [epoch.loss for epoch in r.measured.epochs] for r in results.records if r.trial.task == "train"
+        r.trial.framework: [epoch.loss for epoch in r.measured.epochs]
+        for r in results.records
+        if r.trial.task == "train"
     }
     for framework in FRAMEWORKS:
         # float32 in four orders of summation over 176 steps; a wrong roll or rule parts by tens of percent.
@@ -80,7 +82,9 @@ def test_the_parent_holds_no_framework(tmp_path: Path) -> None:
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
     measure = json.dumps({"warmup_steps": 1, "warmup_seconds": 0, "min_values": 1, "min_seconds": 0, "queries": 1})
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), measure], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), measure], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert not {"torch", "tensorflow", "keras", "jax", "flax", "mlbench_jax"} & set(json.loads(done.stdout))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mlbench_jax.plugin
-
 from mlbench_core.testing.conformance import FrameworkConformance
 
 

@@ -1,8 +1,8 @@
 """The kit every framework plugin has to pass."""
 
-import mlbench_tf.plugin
 import pytest
 
+import mlbench_tf.plugin
 from mlbench_core.testing.conformance import FrameworkConformance
 
 

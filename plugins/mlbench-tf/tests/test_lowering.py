@@ -7,8 +7,6 @@ import keras
 import numpy as np
 import pytest
 from attrs import frozen
-from mlbench_tf import training
-from mlbench_tf.lowering import KerasSite, Lowered, lower
 
 from mlbench_core.architecture import (
     Architecture,
@@ -23,6 +21,8 @@ from mlbench_core.architecture import (
 from mlbench_core.errors import PluginError, UnsupportedError
 from mlbench_core.testing.cases import random_batch
 from mlbench_core.trial import Plan
+from mlbench_tf import training
+from mlbench_tf.lowering import KerasSite, Lowered, lower
 
 
 @frozen

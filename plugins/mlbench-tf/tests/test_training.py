@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from mlbench_tf import device, training
 
 from mlbench_core.architecture import Architecture, Dense, Optimizer, Sequential, initial_weights
 from mlbench_core.errors import PluginError, UnsupportedError
@@ -12,6 +11,7 @@ from mlbench_core.models.mlp import mlp
 from mlbench_core.models.resnet import resnet, resnet18, resnet34, resnet50
 from mlbench_core.testing.cases import random_batch
 from mlbench_core.trial import Plan
+from mlbench_tf import device, training
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 

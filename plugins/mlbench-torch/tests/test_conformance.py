@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mlbench_torch.plugin
 import pytest
 import torch
 
+import mlbench_torch.plugin
 from mlbench_core.testing.conformance import FrameworkConformance
 
 # Importing Inductor makes PyTorch warn of a part of itself that it has deprecated.

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import mlbench_torch.plugin as plugin
 import numpy as np
 import pytest
 import torch
-from mlbench_torch import lowering
-from mlbench_torch.training import Session
 from torch._dynamo.utils import counters
 
+import mlbench_torch.plugin as plugin
 from mlbench_core.architecture import Architecture, initial_weights
 from mlbench_core.hookspecs import Batch
 from mlbench_core.models import bert, mlp, resnet
 from mlbench_core.trial import Plan
+from mlbench_torch import lowering
+from mlbench_torch.training import Session
 
 SAMPLES = 8
 MODELS = {

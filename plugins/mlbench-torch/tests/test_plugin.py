@@ -7,15 +7,13 @@ import os
 import subprocess
 import sys
 
-import mlbench_torch.plugin as plugin
 import numpy as np
 import pytest
 import torch
 from attrs import evolve, frozen
-from mlbench_torch.lowering import At, Model, lower
-from mlbench_torch.training import Session
 from torch import nn
 
+import mlbench_torch.plugin as plugin
 from mlbench_core.architecture import (
     Architecture,
     BatchNorm,
@@ -34,6 +32,8 @@ from mlbench_core.errors import PluginError, UnsupportedError
 from mlbench_core.hookspecs import Batch
 from mlbench_core.reference import plugin as reference
 from mlbench_core.trial import Plan
+from mlbench_torch.lowering import At, Model, lower
+from mlbench_torch.training import Session
 
 SGD = Optimizer("sgd", learning_rate=0.01)
 

@@ -1,7 +1,7 @@
-"""An NNX model as pure functions of plain dicts of arrays.
+"""An NNX model as a pure function of plain dicts of arrays.
 
-The module is split once; what a compiled step takes and returns are dicts of arrays, which JAX flattens in C++, and the
-module is put together again only while a function is traced. So a step costs what hand-written JAX costs.
+The module is split once. What a compiled step takes and returns are dicts of arrays, which JAX flattens in C++; the module is
+put together again only while a function is traced. So a steady step costs what hand-written JAX costs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mlbench_core.errors import PluginError
 from mlbench_jax.lowering import Model
 
 Arrays = dict[str, jax.Array]
-Path = tuple[str | int, ...]
+Path = tuple[Any, ...]  # of names and indices
 
 
 class Variables(NamedTuple):
@@ -33,21 +33,18 @@ class Variables(NamedTuple):
 
 @frozen
 class Network:
-    """A model's two graphs, for training and for evaluation, and where in them every array belongs.
+    """A model's two graphs, and where in them every array belongs. rest: the module's own, as they were at first."""
 
-    initial: the module's own values; those of params and stats are placeholders.
-    """
-
-    train: nnx.GraphDef[Any]
-    evaluate: nnx.GraphDef[Any]
+    training: nnx.GraphDef[Any]
+    evaluation: nnx.GraphDef[Any]
     paths: dict[str, Path]
-    initial: Variables
+    rest: Arrays
 
     def apply(self, variables: Variables, x: jax.Array, training: bool) -> tuple[jax.Array, Variables]:
         """The output for a batch, and the variables after it. To be traced."""
         arrays = {**variables.params, **variables.stats, **variables.rest}
-        state = nnx.from_flat_state({path: arrays[name] for name, path in self.paths.items()})
-        module = nnx.merge(self.train if training else self.evaluate, state)
+        flat: Any = {path: arrays[name] for name, path in self.paths.items()}
+        module: Any = nnx.merge(self.training if training else self.evaluation, nnx.from_flat_state(flat))
         output = module(x)
         after = dict(nnx.to_flat_state(nnx.state(module)))
         kept = ({name: after[self.paths[name]][...] for name in part} for part in variables)
@@ -55,43 +52,37 @@ class Network:
 
 
 def split(model: Model) -> Network:
-    """Splits the module. Raises PluginError unless the bindings are the architecture's parameters and the module's.
-
-    The module must hold no nnx.Param or nnx.BatchStat that is not bound, and every bound variable.
-    """
-    places = {id(node): path for path, node in nnx.iter_graph(model.module) if isinstance(node, nnx.Variable)}
-    names = _names(model, places)
-    model.module.train()
-    train, state = nnx.split(model.module)
-    model.module.eval()
-    evaluate = nnx.graphdef(model.module)
-    arrays = {path: variable[...] for path, variable in nnx.to_flat_state(state)}
-    rest = {"/".join(map(str, path)): path for path in arrays if path not in names.values()}
-    trainable = {parameter.name: parameter.trainable for parameter in model.architecture.parameters()}
-    initial = Variables(
-        {name: arrays[path] for name, path in names.items() if trainable[name]},
-        {name: arrays[path] for name, path in names.items() if not trainable[name]},
-        {name: arrays[path] for name, path in rest.items()},
-    )
-    return Network(train, evaluate, {**names, **rest}, initial)
+    """Splits the module into its graphs. Raises PluginError unless every parameter of the architecture is bound to a
+    variable of the module, and every nnx.Param and nnx.BatchStat of the module is bound."""
+    variables = [(path, node) for path, node in nnx.iter_graph(model.module) if isinstance(node, nnx.Variable)]
+    _check_bindings(model, variables)
+    tree_names = {id(binding.native): name for name, binding in model.bindings.items()}
+    paths = {tree_names.get(id(variable), "/".join(map(str, path))): path for path, variable in variables}
+    rest = {name: variable[...] for (name, _), (_, variable) in zip(paths.items(), variables, strict=True)}
+    module: Any = model.module
+    module.train()
+    training = nnx.graphdef(module)
+    module.eval()
+    evaluation = nnx.graphdef(module)
+    return Network(training, evaluation, paths, {name: rest[name] for name in rest if name not in model.bindings})
 
 
-def _names(model: Model, places: dict[int, Path]) -> dict[str, Path]:
+def _check_bindings(model: Model, variables: list[tuple[Path, nnx.Variable[Any]]]) -> None:
     table = {parameter.name for parameter in model.architecture.parameters()}
     if set(model.bindings) != table:
         missing, unknown = sorted(table - set(model.bindings)), sorted(set(model.bindings) - table)
         raise PluginError(
             f"jax: the lowering bound other parameters than {model.architecture.name}: missing {missing}, unknown {unknown}"
         )
-    lost = [name for name, binding in model.bindings.items() if id(binding.native) not in places]
+    held = {id(variable) for _, variable in variables}
+    lost = [name for name, binding in model.bindings.items() if id(binding.native) not in held]
     if lost:
-        raise PluginError(f"jax: {', '.join(lost)} are bound to variables that the module does not hold as attributes")
+        raise PluginError(f"jax: {', '.join(lost)}: bound to variables that the module does not hold as attributes")
     bound = {id(binding.native) for binding in model.bindings.values()}
     unbound = [
         ".".join(map(str, path))
-        for path, node in nnx.iter_graph(model.module)
-        if isinstance(node, nnx.Param | nnx.BatchStat) and id(node) not in bound
+        for path, variable in variables
+        if isinstance(variable, nnx.Param | nnx.BatchStat) and id(variable) not in bound
     ]
     if unbound:
-        raise PluginError(f"jax: the module holds parameters that no site.bind names: {', '.join(unbound)}")
-    return {name: places[id(binding.native)] for name, binding in model.bindings.items()}
+        raise PluginError(f"jax: the module holds parameters that the lowering did not bind: {', '.join(unbound)}")

@@ -10,7 +10,6 @@ from attrs import frozen
 
 from mlbench_core.architecture import Shape
 from mlbench_core.errors import PluginError
-from mlbench_jax.functional import Network
 from mlbench_jax.lowering import Model
 
 
@@ -21,25 +20,27 @@ class Layout:
     tree: Shape
     native: Shape
     axes: tuple[int, ...]
+    trainable: bool
 
     def to_native(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A tree's array as the module's."""
         return array.transpose(self.axes).reshape(self.native)
 
     def to_tree(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The inverse of `to_native`; a copy, since the module's arrays are donated to the next step."""
+        """The inverse of `to_native`; always a copy, since the module's arrays are donated to the next step."""
         turned = array.reshape([self.tree[axis] for axis in self.axes])
         return np.array(turned.transpose(np.argsort(self.axes)), order="C")
 
 
-def layouts(model: Model, network: Network) -> dict[str, Layout]:
+def layouts(model: Model) -> dict[str, Layout]:
     """The layout of every parameter and running statistic. Raises PluginError where the sizes differ."""
-    natives = {**network.initial.params, **network.initial.stats}
     found = {}
     for parameter in model.architecture.parameters():
-        name, native = parameter.name, natives[parameter.name].shape
-        if natives[name].size != parameter.size:
-            raise PluginError(f"jax: {name} is bound to a variable of shape {native}, the tree says {parameter.shape}")
-        axes = model.bindings[name].axes or tuple(range(len(parameter.shape)))
-        found[name] = Layout(parameter.shape, native, axes)
+        binding = model.bindings[parameter.name]
+        if binding.native.size != parameter.size:
+            raise PluginError(
+                f"jax: {parameter.name} of shape {parameter.shape} is bound to a variable of shape {binding.native.shape}"
+            )
+        axes = binding.axes or tuple(range(len(parameter.shape)))
+        found[parameter.name] = Layout(parameter.shape, binding.native.shape, axes, parameter.trainable)
     return found

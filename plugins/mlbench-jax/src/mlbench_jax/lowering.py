@@ -43,7 +43,7 @@ ZEROS = nnx.initializers.zeros_init()
 
 
 @frozen(kw_only=True)
-class NnxSite(Site[nnx.Variable]):
+class NnxSite(Site[nnx.Variable[Any]]):
     """A site that also says in which types a layer computes (`dtype`) and keeps its parameters (`param_dtype`).
 
     rngs: where modules take random keys from, seeded with the plan's seed.
@@ -69,7 +69,7 @@ class Model:
 
     architecture: Architecture
     module: nnx.Module
-    bindings: dict[str, Binding[nnx.Variable]]
+    bindings: dict[str, Binding[nnx.Variable[Any]]]
 
 
 def build(architecture: Architecture, plan: Plan) -> Model:
@@ -101,10 +101,10 @@ def lower(layer: Layer, site: NnxSite) -> Part:
 
 def _children(layer: Layer, site: NnxSite) -> dict[str, Part]:
     # site.child returns a site of the same class, which its annotation cannot say.
-    return {name: lower(child, site.child(name, shape)) for name, child, shape in layer.children(site.shape)}  # type: ignore[arg-type]
+    return {name: lower(child, site.child(name, shape)) for name, child, shape in layer.children(site.shape)}
 
 
-def _bind(site: NnxSite, **natives: nnx.Variable | None) -> None:
+def _bind(site: NnxSite, **natives: nnx.Variable[Any] | None) -> None:
     for name, native in natives.items():
         if native is not None:
             site.bind(name, native)
@@ -150,9 +150,7 @@ def _(layer: Conv2D, site: NnxSite) -> Part:
 
 @lower.register
 def _(layer: BatchNorm, site: NnxSite) -> Part:
-    norm = nnx.BatchNorm(
-        site.shape[-1], momentum=layer.momentum, epsilon=layer.epsilon, rngs=site.rngs, **site.types
-    )
+    norm = nnx.BatchNorm(site.shape[-1], momentum=layer.momentum, epsilon=layer.epsilon, rngs=site.rngs, **site.types)
     _bind(site, scale=norm.scale, bias=norm.bias, mean=norm.mean, var=norm.var)
     return norm
 
@@ -212,18 +210,11 @@ def _(layer: SegmentEmbedding, site: NnxSite) -> Part:
 
 @lower.register
 def _(layer: SelfAttention, site: NnxSite) -> Part:
-    # Kernels are (features, heads, size) and back: the tree's (features, features) with one axis split, so nothing moves.
-    attention = nnx.MultiHeadAttention(
-        layer.heads, site.shape[-1], decode=False, kernel_init=ZEROS, rngs=site.rngs, **site.types
-    )
-    for part, linear in {
-        "query": attention.query,
-        "key": attention.key,
-        "value": attention.value,
-        "output": attention.out,
-    }.items():
-        site.bind(f"{part}.kernel", linear.kernel)
-        site.bind(f"{part}.bias", linear.bias)
+    linear = partial(nnx.Linear, kernel_init=ZEROS, rngs=site.rngs, **site.types)
+    attention = modules.SelfAttention(site.shape[-1], layer.heads, linear)
+    for part in ("query", "key", "value", "output"):
+        site.bind(f"{part}.kernel", getattr(attention, part).kernel)
+        site.bind(f"{part}.bias", getattr(attention, part).bias)
     return attention
 
 

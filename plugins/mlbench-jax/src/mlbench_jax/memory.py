@@ -7,15 +7,17 @@ import jax
 from mlbench_core.trial import MemoryReading
 
 COUNTERS = {
-    "live_tensors": "bytes_in_use",
-    "live_tensors_peak": "peak_bytes_in_use",
-    "pool": "pool_bytes",
-    "pool_peak": "peak_pool_bytes",
+    "bytes_in_use": "live_tensors",
+    "peak_bytes_in_use": "live_tensors_peak",
+    "pool_bytes": "pool",
+    "peak_pool_bytes": "pool_peak",
 }
-"""The core's name to JAX's."""
 
 
 def readings(device: jax.Device) -> list[MemoryReading]:
-    """The allocator's counters in bytes since the process began; none on a CPU, where JAX keeps none."""
-    stats = device.memory_stats() or {}
-    return [MemoryReading(name, stats[theirs]) for name, theirs in COUNTERS.items() if theirs in stats]
+    """The allocator's counters in bytes since the process began; none on a CPU, where XLA does not count.
+
+    live_tensors: held by arrays and running programs. pool: taken from the device, used and free alike.
+    """
+    found = device.memory_stats() or {}
+    return [MemoryReading(name, found[counter]) for counter, name in COUNTERS.items() if found.get(counter)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ Part = Callable[[jax.Array], jax.Array]
 """What a layer becomes: an nnx.Module, or a plain function if it has no parameters."""
 
 
-class Residual(nnx.Module):  # type: ignore[misc]
+class Residual(nnx.Module):
     """body(x) + shortcut(x), or body(x) + x without a shortcut."""
 
     def __init__(self, body: Part, shortcut: Part | None) -> None:
@@ -24,7 +25,7 @@ class Residual(nnx.Module):  # type: ignore[misc]
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
 
 
-class Positions(nnx.Module):  # type: ignore[misc]
+class Positions(nnx.Module):
     """Adds row i of a table (max_length, features) to position i of x (batch, length, features)."""
 
     def __init__(self, max_length: int, features: int, dtype: Any, param_dtype: Any) -> None:
@@ -36,7 +37,7 @@ class Positions(nnx.Module):  # type: ignore[misc]
         return x + rows.astype(self.dtype)
 
 
-class FirstSegment(nnx.Module):  # type: ignore[misc]
+class FirstSegment(nnx.Module):
     """Adds row 0 of a table (segments, features) to every position of x."""
 
     def __init__(self, segments: int, features: int, dtype: Any, param_dtype: Any) -> None:
@@ -46,6 +47,39 @@ class FirstSegment(nnx.Module):  # type: ignore[misc]
     def __call__(self, x: jax.Array) -> jax.Array:
         row: jax.Array = self.table[0]
         return x + row.astype(self.dtype)
+
+
+class SelfAttention(nnx.Module):
+    """Four projections around JAX's own attention. Sequences (batch, length, features)."""
+
+    def __init__(self, features: int, heads: int, linear: Callable[[int, int], Any]) -> None:
+        self.query = linear(features, features)
+        self.key = linear(features, features)
+        self.value = linear(features, features)
+        self.output = linear(features, features)
+        self.heads = heads
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        heads = (*x.shape[:-1], self.heads, x.shape[-1] // self.heads)
+        query, key, value = (part(x).reshape(heads) for part in (self.query, self.key, self.value))
+        attend: Any = jax.nn.dot_product_attention if _own_attention_works(query.dtype) else plain_attention
+        mixed: jax.Array = self.output(attend(query, key, value).reshape(x.shape))
+        return mixed
+
+
+def _own_attention_works(dtype: Any) -> bool:
+    """JAX's own takes its softmax in float32 even in float64, and asks for a float16 product that XLA's CPU lacks.
+
+    nnx.MultiHeadAttention calls it, and so has the same faults.
+    """
+    return not (dtype == jnp.float64 or (dtype == jnp.float16 and jax.default_backend() == "cpu"))
+
+
+def plain_attention(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    """The same in plain operations, the softmax in at least float32. Arrays (batch, length, heads, size)."""
+    wide = jnp.promote_types(query.dtype, jnp.float32)
+    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide) / math.sqrt(query.shape[-1])
+    return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores).astype(query.dtype), value)
 
 
 def flatten(x: jax.Array) -> jax.Array:

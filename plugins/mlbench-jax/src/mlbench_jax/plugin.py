@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbench_core.hookspecs import hookimpl
+import numpy as np
+import numpy.typing as npt
+
+from mlbench_core.architecture import Architecture, Weights
+from mlbench_core.hookspecs import Batch, FrameworkInfo, Gradients, hookimpl
+from mlbench_core.trial import MemoryReading, Plan
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import jax
-    import numpy.typing as npt
 
-    from mlbench_core.architecture import Architecture, Weights
-    from mlbench_core.hookspecs import Batch, FrameworkInfo, Gradients
-    from mlbench_core.trial import MemoryReading, Plan
     from mlbench_jax.lowering import Model
     from mlbench_jax.training import Placed, Session
 
 
 @hookimpl
 def worker_environment(plan: Plan) -> dict[str, str]:
-    """Backend, float64 where it is asked for, no preallocation, and a first step that costs the same in every process."""
-    environment = {
+    """Memory as it is needed, 64-bit types only where asked for, and a first step that costs the same in every process."""
+    return {
         "JAX_PLATFORMS": "cuda,cpu" if plan.accelerated else "cpu",
         "JAX_ENABLE_X64": "1" if plan.precision == "fp64" else "0",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        # With a cache on disk, only the first process of a run would compile.
         "JAX_ENABLE_COMPILATION_CACHE": "false",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
-    if not plan.accelerated:
-        environment["NPROC"] = str(plan.threads)  # the size of the thread pools of XLA's CPU client
-    return environment
 
 
 @hookimpl
@@ -44,7 +40,7 @@ def framework_info() -> FrameworkInfo:
 
 @hookimpl
 def build_model(architecture: Architecture, plan: Plan) -> Model:
-    """Flax NNX modules; their parameters stay on the host until make_session places them."""
+    """Flax NNX modules, on the host until make_session places them."""
     from mlbench_jax import lowering
 
     return lowering.build(architecture, plan)
@@ -52,7 +48,7 @@ def build_model(architecture: Architecture, plan: Plan) -> Model:
 
 @hookimpl
 def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
-    """The model's state on the device with `weights`; the step compiles when it is first called."""
+    """The model's arrays on the device; its functions are compiled at their first call."""
     from mlbench_jax.training import Session
 
     return Session(model, weights, plan)
@@ -60,40 +56,44 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
 
 @hookimpl
 def place_batch(session: Session, batch: Batch) -> Placed:
-    """(x, y) as arrays on the session's device."""
+    """(x, y) on the device."""
     return session.place(batch)
 
 
 @hookimpl
 def train_step(session: Session, batch: Placed) -> jax.Array:
     """One update; the loss's array."""
-    return session.train_step(batch)
+    loss: jax.Array
+    session.state, loss = session.program.step(session.state, *batch)
+    return loss
 
 
 @hookimpl
 def infer(session: Session, batch: Placed) -> jax.Array:
     """The logits' array."""
-    return session.infer(batch)
+    logits: jax.Array = session.program.predict(session.state.variables, batch[0])
+    return logits
 
 
 @hookimpl
 def synchronize(session: Session, value: Any) -> bool:
-    """Waits for the value and for the session's own arrays."""
-    session.synchronize(value)
+    """Waits for the value and for the session's arrays."""
+    import jax
+
+    jax.block_until_ready((value, session.state))  # type: ignore[no-untyped-call]
     return True
 
 
 @hookimpl
 def to_numpy(session: Session, value: jax.Array) -> npt.NDArray[Any]:
     """The array on the host; 16-bit values as float32."""
-    from mlbench_jax.training import to_numpy
-
-    return to_numpy(value)
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.itemsize == 2 else array
 
 
 @hookimpl
 def gradients(session: Session, batch: Placed, cotangent: npt.NDArray[Any] | None) -> Gradients:
-    """One forward and backward pass, jitted, without an update."""
+    """One forward and backward pass without an update."""
     return session.gradients(batch, cotangent)
 
 
@@ -113,8 +113,10 @@ def memory_probe(session: Session) -> list[MemoryReading]:
 
 @hookimpl
 def read_knobs(session: Session) -> dict[str, str]:
-    """Matmul precision, float64 switch, threads, allocator, types and loss scale."""
-    return session.knobs()
+    """Types and precision of products, threads, memory and caches, read back from JAX."""
+    from mlbench_jax import knobs
+
+    return knobs.read(session)
 
 
 @hookimpl
@@ -132,6 +134,6 @@ def load(session: Session, path: Path) -> Session:
 
 @hookimpl
 def close_session(session: Session) -> bool:
-    """Frees the arrays and the compiled functions."""
+    """Frees the arrays and compiled code."""
     session.close()
     return True

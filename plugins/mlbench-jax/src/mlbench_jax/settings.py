@@ -90,7 +90,7 @@ def apply(plan: Plan) -> tuple[Precision, jax.Device]:
         raise UnsupportedError(problem)
     if plan.precision == "fp64":
         # worker_environment has done this in a worker; a process that imported JAX before it gets it here.
-        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
     return PRECISIONS[plan.precision], _devices("cuda" if plan.accelerated else "cpu")[0]
 
 

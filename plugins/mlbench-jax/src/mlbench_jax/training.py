@@ -1,89 +1,107 @@
-"""A session: a model's arrays on the device, and the compiled functions that they go through."""
+"""A session: a model's arrays on the device, and the compiled program that they go through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import optax
-from attrs import define
 
-from mlbench_core.architecture import Architecture, Optimizer, Weights
+from mlbench_core.architecture import Weights
 from mlbench_core.errors import PluginError
 from mlbench_core.hookspecs import Batch, Gradients
 from mlbench_core.trial import Plan
 from mlbench_jax import checkpoint, settings
-from mlbench_jax.functional import Arrays, Network, Variables, split
-from mlbench_jax.layout import Layout, layouts
+from mlbench_jax.functional import Arrays, Variables, split
+from mlbench_jax.layout import layouts
 from mlbench_jax.lowering import Model
-from mlbench_jax.settings import Precision
+from mlbench_jax.program import State, make_optimizer, make_program
 
 Placed = tuple[jax.Array, jax.Array]
 """x and labels on the device."""
 
 
-class State(NamedTuple):
-    """What a step takes and returns; its buffers are donated, so the old ones are gone after a step."""
-
-    variables: Variables
-    optimizer: optax.OptState
-
-
-@define
 class Session:
-    """A model at work. step(state, x, y) -> (state, loss); predict(variables, x) -> logits; all are jitted."""
+    """A model at work. `state` is replaced by every step; all else stays."""
 
-    plan: Plan
-    architecture: Architecture
-    network: Network
-    layouts: dict[str, Layout]
-    precision: Precision
-    device: jax.Device
-    optimizer: optax.GradientTransformation
-    forward: Callable[[Variables, jax.Array], jax.Array]
-    step: Any
-    predict: Any
-    backward: Any
-    start: Any
-    state: State
+    def __init__(self, model: Model, weights: Weights, plan: Plan) -> None:
+        """Raises UnsupportedError for a plan that cannot be run, PluginError for bindings or weights that do not fit."""
+        self.plan, self.architecture = plan, model.architecture
+        self.precision, self.device = settings.apply(plan)
+        self.network, self.layouts = split(model), layouts(model)
+        optimizer = make_optimizer(plan.optimizer, model.architecture)
+        self.program = make_program(self.network, optimizer, self.precision)
+        self.state: Any = self._start(self._placed(weights))
 
+    def _placed(self, weights: Weights) -> Arrays:
+        """The weights on the device, in the module's layout and the session's type."""
+        if set(weights) != set(self.layouts):
+            missing, unknown = sorted(set(self.layouts) - set(weights)), sorted(set(weights) - set(self.layouts))
+            raise PluginError(
+                f"jax: the weights hold other parameters than {self.architecture.name}: "
+                f"missing {missing}, unknown {unknown}"
+            )
+        arrays = {}
+        for name, layout in self.layouts.items():
+            if weights[name].shape != layout.tree:
+                raise PluginError(f"jax: {name} has shape {layout.tree}, its weights have {weights[name].shape}")
+            # astype copies: on a CPU the device may take over the host's memory, and a donated buffer is written to.
+            arrays[name] = layout.to_native(weights[name].astype(self.precision.dtype))
+        placed: Arrays = jax.device_put(arrays, self.device)
+        return placed
 
-def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
-    """The model on its device. Nothing is compiled but the optimiser's first state."""
-    precision, device = settings.apply(plan)
-    network = split(model)
-    optimizer = make_optimizer(model.architecture)
-    forward, step, backward = functions(network, optimizer, precision)
-    session = Session(
-        plan=plan,
-        architecture=model.architecture,
-        network=network,
-        layouts=layouts(model, network),
-        precision=precision,
-        device=device,
-        optimizer=optimizer,
-        forward=forward,
-        step=jax.jit(step, donate_argnums=0),
-        predict=jax.jit(forward),
-        backward=jax.jit(backward),
-        start=jax.jit(optimizer.init),
-        state=None,
-    )
-    session.state = fresh_state(session, native_arrays(session, weights))
-    return session
+    def _start(self, arrays: Arrays) -> State:
+        """The state before the first step: `arrays`, a fresh optimiser, dropout's first keys."""
+        params = {name: array for name, array in arrays.items() if self.layouts[name].trainable}
+        stats = {name: array for name, array in arrays.items() if not self.layouts[name].trainable}
+        rest = jax.tree.map(jnp.copy, self.network.rest)  # the originals must outlive the donated copies
+        placed: State = jax.device_put(State(Variables(params, stats, rest), self.program.start(params)), self.device)
+        return placed
 
+    def place(self, batch: Batch) -> Placed:
+        """Floats in the type of the parameters, token ids as they are."""
+        x = batch.x if self.architecture.input_kind == "tokens" else batch.x.astype(self.precision.dtype, copy=False)
+        placed: Placed = jax.device_put((x, batch.y), self.device)
+        return placed
 
-def make_optimizer(architecture: Architecture) -> optax.GradientTransformation:
-    """The architecture's rule in optax, for dicts of parameters by path."""
-    rule: Optimizer = architecture.optimizer
-    if rule.name == "sgd":
-        return optax.sgd(rule.learning_rate, momentum=rule.momentum or None)
-    decays = {p.name: rule.decays(p) for p in architecture.parameters() if p.trainable}
-    return optax.adamw(
-        rule.learning_rate, rule.beta1, rule.beta2, rule.epsilon, weight_decay=rule.weight_decay, mask=decays
-    )
+    def gradients(self, batch: Placed, cotangent: npt.NDArray[Any] | None) -> Gradients:
+        """One forward and backward pass; nothing is donated and nothing kept."""
+        if cotangent is not None:
+            cotangent = jax.device_put(np.asarray(cotangent, self.precision.dtype), self.device)
+        output, loss, by_params, by_x = self.program.backward(self.state.variables, *batch, cotangent)
+        return Gradients(
+            output=np.asarray(output),
+            loss=None if loss is None else float(loss),
+            inputs=None if by_x is None else np.asarray(by_x),
+            parameters=self._in_tree(by_params),
+        )
+
+    def read_weights(self) -> Weights:
+        """Copies of all parameters and running statistics."""
+        variables = self.state.variables
+        return self._in_tree({**variables.params, **variables.stats})
+
+    def _in_tree(self, arrays: Arrays) -> Weights:
+        """Host copies in the tree's layout and order."""
+        hosted = jax.device_get(arrays)
+        return {name: layout.to_tree(hosted[name]) for name, layout in self.layouts.items() if name in hosted}
+
+    def save(self, path: Path) -> Path:
+        """Writes a file of parameters and running statistics."""
+        variables = self.state.variables
+        return checkpoint.save({**variables.params, **variables.stats}, path)
+
+    def load(self, path: Path) -> None:
+        """Goes on from a saved file with a fresh optimiser; the program stays compiled."""
+        self.state = None  # frees the device's memory before the new arrays need it
+        shapes = {name: layout.native for name, layout in self.layouts.items()}
+        self.state = self._start(checkpoint.restore(path, shapes, self.precision.dtype, self.device))
+
+    def close(self) -> None:
+        """Frees the arrays and the compiled code."""
+        self.state = None
+        for compiled in (self.program.step, self.program.predict, self.program.backward, self.program.start):
+            compiled.clear_cache()

@@ -3,9 +3,9 @@
 from typing import Any
 
 import keras
-from mlbench_tf.lowering import KerasSite, lower
 
 from mlbench_shift.model import ShiftScale
+from mlbench_tf.lowering import KerasSite, lower
 
 
 class ShiftScaleLayer(keras.layers.Layer):

@@ -1,10 +1,10 @@
 """ShiftScale on PyTorch."""
 
 import torch
-from mlbench_torch.lowering import lower
 
 from mlbench_core.architecture import Site
 from mlbench_shift.model import ShiftScale
+from mlbench_torch.lowering import lower
 
 
 class ShiftScaleModule(torch.nn.Module):
