@@ -81,7 +81,7 @@ def resnet(
         blocks += [block(width * 2**stage, 1, False) for _ in range(depth - 1)]
         layers[f"layer{stage + 1}"] = Sequential(blocks)
     layers |= {"pool": GlobalAveragePool2D(), "head": Dense(num_classes)}
-    optimizer = Optimizer("sgd", learning_rate=2**-6, momentum=0.9)
+    optimizer = Optimizer("sgd", learning_rate=2**-8, momentum=0.9)
     return Architecture(name, Sequential(layers), input_shape, num_classes, optimizer)
 
 

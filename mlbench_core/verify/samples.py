@@ -25,6 +25,8 @@ from mlbench_core.architecture import (
 )
 from mlbench_core.hookspecs import Batch
 
+PROTOTYPES, LEAN = 99, np.float32(2)
+"""The seed of the prototypes, and how far a sample leans towards its own: twice its noise."""
 SMALL = 7
 """A layer alone gets at most this many rows, columns or positions."""
 SIZES = {"features", "vocabulary", "init", "max_length", "segments"}
@@ -49,6 +51,23 @@ def random_batch(architecture: Architecture, size: int, seed: int) -> Batch:
         return Batch(generator.standard_normal(shape, np.float32), labels)
     vocabularies = [layer.vocabulary for _, layer, _ in architecture.walk() if isinstance(layer, Embedding)]
     return Batch(generator.integers(0, min(vocabularies, default=2), shape).astype(np.int32), labels)
+
+
+def learnable_batch(architecture: Architecture, size: int, seed: int) -> Batch:
+    """A random batch whose samples lean towards their label's prototype (float) or hold it as their first token.
+
+    Training on noise is chaotic: with 8 random samples a batch, ResNet-18 amplifies a perturbation 6e8 times in 25 steps,
+    with 16 learnable ones 8 times (both measured). Parity needs the second kind.
+    """
+    batch = random_batch(architecture, size, seed)
+    if architecture.input_kind == "tokens":
+        x = batch.x.copy()
+        x[:, 0] = batch.y
+        return Batch(x, batch.y)
+    prototypes = np.random.default_rng(PROTOTYPES).standard_normal(
+        (architecture.num_classes, *architecture.input_shape)
+    )
+    return Batch(batch.x + LEAN * prototypes[batch.y].astype(np.float32), batch.y)
 
 
 def alone(layer: Layer, shape: Shape, tokens: bool = False) -> Architecture:
@@ -89,9 +108,12 @@ TOO_LARGE = 30_000_000
 
 def affordable(architecture: Architecture) -> Architecture:
     """The architecture itself, or if it is too large its depth-scaled variant."""
-    return (
-        evolve(architecture, root=slim(architecture.root)) if architecture.num_parameters > TOO_LARGE else architecture
-    )
+    return depth_scaled(architecture) if architecture.num_parameters > TOO_LARGE else architecture
+
+
+def depth_scaled(architecture: Architecture) -> Architecture:
+    """The architecture with one of each run of equal blocks: every kind of block is left, and rounding passes fewer of them."""
+    return evolve(architecture, root=slim(architecture.root))
 
 
 def slim(layer: Layer) -> Layer:

@@ -114,6 +114,12 @@ def test_gradients_leave_dropout_where_it_was():
     assert losses(one, 2) == losses(other, 2)
 
 
+def test_a_step_carries_no_typed_keys():
+    state = start(SMALL["bert"]).state
+    assert state.variables.rest  # dropout's keys and counts; JAX would take typed keys apart in Python at every step
+    assert not any(jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(state))
+
+
 def test_dropout_draws_anew_in_every_step():
     session = start(SMALL["bert"])
     batch = session.place(random_batch(SMALL["bert"]))
@@ -131,6 +137,16 @@ def test_loading_compiles_nothing_again(tmp_path):
     session.load(file)
     assert losses(session, 3) == first  # weights, running statistics, optimiser and dropout all begin again
     assert session.program.step._cache_size() == 1
+
+
+def test_a_session_made_to_infer_holds_no_optimiser_until_it_trains(tmp_path):
+    chosen = evolve(plan(SMALL["mlp"]), task="infer")
+    session = training.Session(lowering.build(SMALL["mlp"], chosen), initial_weights(SMALL["mlp"], 0), chosen)
+    assert session.state.optimizer is None
+    file = session.save(tmp_path / "model")
+    assert losses(session, 3) == losses(start(SMALL["mlp"]), 3)
+    session.load(file)
+    assert session.state.optimizer is None
 
 
 def test_another_models_file_is_refused(tmp_path):

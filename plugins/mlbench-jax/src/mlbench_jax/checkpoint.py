@@ -1,6 +1,7 @@
 """Model files in Flax's own MessagePack format.
 
-Not Orbax checkpoints: importing Orbax takes seconds, it logs, and it writes a folder of metadata for what is one dictionary.
+Not Orbax checkpoints: those are a folder of compressed chunks, so the size on disk would tell of the compressor, and they are
+made for many hosts that write at a time. This is one dictionary of one host.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from attrs import frozen
 from flax import nnx
 
@@ -23,7 +24,8 @@ class Variables(NamedTuple):
     """Everything a model holds.
 
     params: trained, by path in the tree. stats: running statistics, by path in the tree. rest: whatever else the module
-    keeps (dropout's keys and counts), by path in the module.
+    keeps (dropout's keys and counts), by path in the module. Random keys are plain integers here: JAX takes typed ones apart
+    in Python at every step.
     """
 
     params: Arrays
@@ -33,21 +35,26 @@ class Variables(NamedTuple):
 
 @frozen
 class Network:
-    """A model's two graphs, and where in them every array belongs. rest: the module's own, as they were at first."""
+    """A model's two graphs, and where in them every array belongs.
+
+    rest: the module's own arrays, as they were at first. keys: those of them that are random keys, with their generators.
+    """
 
     training: nnx.GraphDef[Any]
     evaluation: nnx.GraphDef[Any]
     paths: dict[str, Path]
     rest: Arrays
+    keys: dict[str, Any]
 
     def apply(self, variables: Variables, x: jax.Array, training: bool) -> tuple[jax.Array, Variables]:
         """The output for a batch, and the variables after it. To be traced."""
-        arrays = {**variables.params, **variables.stats, **variables.rest}
+        keys = {name: jax.random.wrap_key_data(variables.rest[name], impl=kind) for name, kind in self.keys.items()}
+        arrays = {**variables.params, **variables.stats, **variables.rest, **keys}
         flat: Any = {path: arrays[name] for name, path in self.paths.items()}
         module: Any = nnx.merge(self.training if training else self.evaluation, nnx.from_flat_state(flat))
         output = module(x)
         after = dict(nnx.to_flat_state(nnx.state(module)))
-        kept = ({name: after[self.paths[name]][...] for name in part} for part in variables)
+        kept = ({name: _plain(after[self.paths[name]][...]) for name in part} for part in variables)
         return output, Variables(*kept)
 
 
@@ -58,13 +65,23 @@ def split(model: Model) -> Network:
     _check_bindings(model, variables)
     tree_names = {id(binding.native): name for name, binding in model.bindings.items()}
     paths = {tree_names.get(id(variable), "/".join(map(str, path))): path for path, variable in variables}
-    rest = {name: variable[...] for (name, _), (_, variable) in zip(paths.items(), variables, strict=True)}
+    held = {name: variable[...] for name, (_, variable) in zip(paths, variables, strict=True)}
+    rest = {name: value for name, value in held.items() if name not in model.bindings}
     module: Any = model.module
     module.train()
     training = nnx.graphdef(module)
     module.eval()
     evaluation = nnx.graphdef(module)
-    return Network(training, evaluation, paths, {name: rest[name] for name in rest if name not in model.bindings})
+    keys = {name: jax.random.key_impl(value) for name, value in rest.items() if _is_key(value)}
+    return Network(training, evaluation, paths, {name: _plain(value) for name, value in rest.items()}, keys)
+
+
+def _is_key(value: jax.Array) -> bool:
+    return bool(jnp.issubdtype(value.dtype, jax.dtypes.prng_key))
+
+
+def _plain(value: jax.Array) -> jax.Array:
+    return jax.random.key_data(value) if _is_key(value) else value
 
 
 def _check_bindings(model: Model, variables: list[tuple[Path, nnx.Variable[Any]]]) -> None:

@@ -46,12 +46,13 @@ ZEROS = nnx.initializers.zeros_init()
 class NnxSite(Site[nnx.Variable[Any]]):
     """A site that also says in which types a layer computes (`dtype`) and keeps its parameters (`param_dtype`).
 
-    rngs: where modules take random keys from, seeded with the plan's seed.
+    rngs: where modules take random keys from, seeded with the plan's seed. platform: of the session's device, "cpu" or another.
     """
 
     dtype: Any
     param_dtype: Any
     rngs: nnx.Rngs
+    platform: str
 
     @property
     def types(self) -> dict[str, Any]:
@@ -74,13 +75,14 @@ class Model:
 
 def build(architecture: Architecture, plan: Plan) -> Model:
     """Lowers the tree, on the host. Raises UnsupportedError for a plan or a layer that cannot be run."""
-    precision, _ = settings.apply(plan)
+    precision, device = settings.apply(plan)
     with jax.default_device(settings.host()):
         site = NnxSite(
             shape=architecture.input_shape,
             dtype=precision.compute,
             param_dtype=precision.dtype,
             rngs=nnx.Rngs(plan.seed),
+            platform=device.platform,
         )
         root = lower(architecture.root, site)
     module = root if isinstance(root, nnx.Module) else nnx.Sequential(root)
@@ -100,7 +102,6 @@ def lower(layer: Layer, site: NnxSite) -> Part:
 
 
 def _children(layer: Layer, site: NnxSite) -> dict[str, Part]:
-    # site.child returns a site of the same class, which its annotation cannot say.
     return {name: lower(child, site.child(name, shape)) for name, child, shape in layer.children(site.shape)}
 
 
@@ -211,7 +212,8 @@ def _(layer: SegmentEmbedding, site: NnxSite) -> Part:
 @lower.register
 def _(layer: SelfAttention, site: NnxSite) -> Part:
     linear = partial(nnx.Linear, kernel_init=ZEROS, rngs=site.rngs, **site.types)
-    attention = modules.SelfAttention(site.shape[-1], layer.heads, linear)
+    attend = modules.attention(site.dtype, site.platform)
+    attention = modules.SelfAttention(site.shape[-1], layer.heads, linear, attend)
     for part in ("query", "key", "value", "output"):
         site.bind(f"{part}.kernel", getattr(attention, part).kernel)
         site.bind(f"{part}.bias", getattr(attention, part).bias)

@@ -50,33 +50,37 @@ class FirstSegment(nnx.Module):
 
 
 class SelfAttention(nnx.Module):
-    """Four projections around JAX's own attention. Sequences (batch, length, features)."""
+    """Four projections around `attend`, which takes query, key and value. Sequences (batch, length, features)."""
 
-    def __init__(self, features: int, heads: int, linear: Callable[[int, int], Any]) -> None:
+    def __init__(
+        self, features: int, heads: int, linear: Callable[[int, int], Any], attend: Callable[..., Any]
+    ) -> None:
         self.query = linear(features, features)
         self.key = linear(features, features)
         self.value = linear(features, features)
         self.output = linear(features, features)
         self.heads = heads
+        self.attend = attend
 
     def __call__(self, x: jax.Array) -> jax.Array:
         heads = (*x.shape[:-1], self.heads, x.shape[-1] // self.heads)
         query, key, value = (part(x).reshape(heads) for part in (self.query, self.key, self.value))
-        attend: Any = jax.nn.dot_product_attention if _own_attention_works(query.dtype) else plain_attention
-        mixed: jax.Array = self.output(attend(query, key, value).reshape(x.shape))
+        mixed: jax.Array = self.output(self.attend(query, key, value).reshape(x.shape))
         return mixed
 
 
-def _own_attention_works(dtype: Any) -> bool:
-    """JAX's own takes its softmax in float32 even in float64, and asks for a float16 product that XLA's CPU lacks.
+def attention(dtype: Any, platform: str) -> Callable[..., Any]:
+    """JAX's own attention where it does what it should for that type on that platform, else `plain_attention`.
 
+    JAX's own takes its softmax in float32 even in float64, and asks for a float16 product that XLA's CPU lacks.
     nnx.MultiHeadAttention calls it, and so has the same faults.
     """
-    return not (dtype == jnp.float64 or (dtype == jnp.float16 and jax.default_backend() == "cpu"))
+    faulty = dtype == jnp.float64 or (dtype == jnp.float16 and platform == "cpu")
+    return plain_attention if faulty else jax.nn.dot_product_attention
 
 
 def plain_attention(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    """The same in plain operations, the softmax in at least float32. Arrays (batch, length, heads, size)."""
+    """JAX's own in plain operations, the softmax in at least float32. Arrays (batch, length, heads, size)."""
     wide = jnp.promote_types(query.dtype, jnp.float32)
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide) / math.sqrt(query.shape[-1])
     return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores).astype(query.dtype), value)

@@ -15,10 +15,10 @@ from mlbench_jax.settings import Precision
 
 
 class State(NamedTuple):
-    """What a step takes and returns."""
+    """What a step takes and returns. optimizer: None in a session made to infer, whose memory it would otherwise count in."""
 
     variables: Variables
-    optimizer: optax.OptState
+    optimizer: optax.OptState | None
 
 
 @frozen
@@ -26,14 +26,13 @@ class Program:
     """Compiled by JAX at the first call for each shape.
 
     step(state, x, y) -> (state, loss). The old state's buffers are donated: it is gone afterwards.
-    predict(variables, x) -> logits. start(params) -> the optimiser's first state.
+    predict(variables, x) -> logits.
     backward(variables, x, y, cotangent or None) -> (output, loss or None, gradients by params, by x or None).
     """
 
     step: Any
     predict: Any
     backward: Any
-    start: Any
 
 
 def make_optimizer(rule: Optimizer, architecture: Architecture) -> optax.GradientTransformation:
@@ -73,7 +72,8 @@ def make_program(network: Network, optimizer: optax.GradientTransformation, prec
         params = state.variables.params
         with jax.default_matmul_precision(precision.products):
             gradients, (loss, after) = jax.grad(objective, has_aux=True)(params)
-        updates, moments = optimizer.update(unscaled(gradients), state.optimizer, params)
+        moments = optimizer.init(params) if state.optimizer is None else state.optimizer
+        updates, moments = optimizer.update(unscaled(gradients), moments, params)
         params = optax.apply_updates(params, updates)
         return State(after._replace(params=params), moments), loss
 
@@ -97,4 +97,4 @@ def make_program(network: Network, optimizer: optax.GradientTransformation, prec
             by_params, *by_x = unscaled(pull(cotangent * scale))
         return output, loss, by_params, by_x[0] if by_x else None
 
-    return Program(jax.jit(step, donate_argnums=0), jax.jit(predict), jax.jit(backward), jax.jit(optimizer.init))
+    return Program(jax.jit(step, donate_argnums=0), jax.jit(predict), jax.jit(backward))

@@ -32,8 +32,8 @@ class Session:
         self.plan, self.architecture = plan, model.architecture
         self.precision, self.device = settings.apply(plan)
         self.network, self.layouts = split(model), layouts(model)
-        optimizer = make_optimizer(plan.optimizer, model.architecture)
-        self.program = make_program(self.network, optimizer, self.precision)
+        self.optimizer = make_optimizer(plan.optimizer, model.architecture)
+        self.program = make_program(self.network, self.optimizer, self.precision)
         self.state: Any = self._start(self._placed(weights))
 
     def _placed(self, weights: Weights) -> Arrays:
@@ -58,7 +58,8 @@ class Session:
         params = {name: array for name, array in arrays.items() if self.layouts[name].trainable}
         stats = {name: array for name, array in arrays.items() if not self.layouts[name].trainable}
         rest = jax.tree.map(jnp.copy, self.network.rest)  # the originals must outlive the donated copies
-        placed: State = jax.device_put(State(Variables(params, stats, rest), self.program.start(params)), self.device)
+        moments = self.optimizer.init(params) if self.plan.task == "train" else None
+        placed: State = jax.device_put(State(Variables(params, stats, rest), moments), self.device)
         return placed
 
     def place(self, batch: Batch) -> Placed:
@@ -103,5 +104,5 @@ class Session:
     def close(self) -> None:
         """Frees the arrays and the compiled code."""
         self.state = None
-        for compiled in (self.program.step, self.program.predict, self.program.backward, self.program.start):
+        for compiled in (self.program.step, self.program.predict, self.program.backward):
             compiled.clear_cache()
