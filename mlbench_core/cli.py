@@ -1,4 +1,4 @@
-"""The command line: run and plugins.
+"""The command line: run, verify and plugins.
 
 Only typer is imported here; what a command needs is imported when it runs, so that `mlbench --help` answers at once.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mlbench_core.runner import Suite
+    from mlbench_core.verify.rungs import Climb
 
 app = typer.Typer(
     help="Compare machine-learning frameworks on models proven identical.",
@@ -74,6 +75,10 @@ def run(
     threads: Annotated[str | None, typer.Option(help="CPU threads per worker.")] = None,
     output: Annotated[str | None, typer.Option(help="Folder for the results.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the trials and stop.")] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Skip the parity ladder; results say unverified.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if frameworks are not comparable.")] = False,
 ) -> None:
     """Run a benchmark; without arguments, the quick configuration on whatever is installed.
 
@@ -105,7 +110,7 @@ def run(
     if dry_run:
         _print_trials(suite)
     else:
-        raise typer.Exit(_run(suite))
+        raise typer.Exit(_run(suite, no_verify, strict))
 
 
 def _split(values: list[str] | None) -> list[str] | None:
@@ -126,27 +131,78 @@ def _print_trials(suite: Suite) -> None:
     print(f"{len(suite.trials)} trials")
 
 
-def _run(suite: Suite) -> int:
-    """Runs the suite with a progress bar, prints the summary; the exit status: 1 if a trial failed, 130 after Ctrl-C."""
+def _verify(suite: Suite, console: Console, fresh: bool) -> tuple[Climb, ...]:
+    """Climbs the ladder; prints a line per model as it is done, and where one that did not get to the top stopped."""
+
+    def tell(climb: Climb) -> None:
+        console.print(f"{climb.verdict:<10} {climb.framework} {climb.model} {climb.device}", highlight=False)
+        failure = climb.first_failure()
+        if failure:
+            console.print(f"           {failure.describe()}", markup=False, highlight=False, soft_wrap=True)
+
+    console.print("parity with the NumPy reference:")
+    return suite.verify(fresh, tell)
+
+
+def _run(suite: Suite, no_verify: bool, strict: bool) -> int:
+    """Verifies, runs, prints the summary; the exit status: 1 if a trial failed, 3 if frameworks are not comparable under
+    --strict, 130 after Ctrl-C."""
     from pathlib import Path
 
     from mlbench_core.report.summary import summary_table
     from mlbench_core.runner.progress import TrialProgress
 
     console = _console()
+    parity = () if no_verify else _verify(suite, console, fresh=False)
     with TrialProgress(console, len(suite.trials)) as progress:
-        results = suite.run(progress.on_event, progress.on_download)
+        results = suite.run(progress.on_event, progress.on_download, parity)
     console.print(summary_table(results))
     for record in results.failures():
         console.print(
             f"{record.status}: {record.trial.label}: {record.reason}", markup=False, highlight=False, soft_wrap=True
         )
+    apart = {(row["model"], row["parity"]) for row in results.cells() if row["parity"].startswith("not comparable")}
+    for model, why in sorted(apart):
+        console.print(f"{model}: {why}", markup=False, highlight=False, soft_wrap=True, style="red")
     written = sorted(path for path in Path(suite.config.output).iterdir() if path.is_file())
     console.print("Written:", ", ".join(str(path) for path in written), highlight=False, soft_wrap=True)
     if results.interrupted:
         console.print(f"Interrupted: {len(results.records)} of {len(suite.trials)} trials are finished and kept.")
         return 130
-    return 1 if results.failures() else 0
+    if results.failures():
+        return 1
+    return 3 if strict and apart else 0
+
+
+@app.command(cls=_ListCommand)
+def verify(
+    frameworks: Annotated[List, typer.Option(help="Frameworks to verify, or all.")] = None,
+    models: Annotated[List, typer.Option(help="Models to verify, or all.")] = None,
+    devices: Annotated[List, typer.Option(help="Devices: cpu cuda:0 ..., or all.")] = None,
+    precision: Annotated[List, typer.Option(help="Precisions for the last rung.")] = None,
+    output: Annotated[str | None, typer.Option(help="Folder for the logs.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3, not 1, if a model failed.")] = False,
+) -> None:
+    """Prove that each framework computes what the NumPy reference computes; print the largest error of every rung."""
+    from mlbench_core.config import Config
+    from mlbench_core.report.summary import parity_table
+    from mlbench_core.runner import Suite
+
+    given = {
+        "frameworks": _split(frameworks),
+        "models": _split(models) or ["mlp", "resnet18", "bert-tiny"],
+        "devices": _split(devices),
+        "precision": _split(precision),
+        "output": output,
+    }
+    suite = Suite(
+        Config(dataset="synthetic").replace(**{key: value for key, value in given.items() if value is not None})
+    )
+    console = _console()
+    climbs = _verify(suite, console, fresh=True)
+    console.print(parity_table(climbs))
+    if any(climb.verdict == "failed" for climb in climbs):
+        raise typer.Exit(3 if strict else 1)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -10,6 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mlbench_core.results import Results
+from mlbench_core.verify.rungs import Climb, Rung
+
+STYLES = {"verified": "green", "unverified": "yellow"}
 
 _FORMATS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("samples_per_second", "samples/s", lambda v: f"{v:,.0f}" if v >= 100 else f"{v:.1f}"),
@@ -35,6 +38,7 @@ def summary_table(results: Results) -> Table:
         table.add_column(title.replace("_", " "), no_wrap=True)
     for _, title, _ in formats:
         table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("parity", no_wrap=True)
     table.add_column("status")
     previous = None
     for row in rows:
@@ -44,7 +48,9 @@ def summary_table(results: Results) -> Table:
         cells += [row["framework"], row["execution"]]
         cells += ["n/a" if row[key] is None else show(row[key]) for key, _, show in formats]
         style = "green" if row["status"] == "ok" else "red"
-        table.add_row(*(escape(cell) for cell in cells), Text(row["status"], style=style))
+        parity = row["parity"].partition(":")[0]
+        proven = Text(parity, style=STYLES.get(parity, "red"))
+        table.add_row(*(escape(cell) for cell in cells), proven, Text(row["status"], style=style))
         previous = row["model"]
     return table
 
@@ -55,3 +61,23 @@ def _title(rows: list[dict[str, Any]], several: list[str]) -> str:
         return "no training trial was run"
     shared = [name for name in ("dataset", "device", "batch_size", "precision") if name not in several]
     return ", ".join(f"{name.replace('_', ' ')} {rows[0][name]}" for name in shared)
+
+
+def parity_table(climbs: Sequence[Climb]) -> Table:
+    """A row per framework and model, a column per rung with its measured error; a rung that did not hold is red."""
+    names = {rung.name: rung.number for climb in climbs for rung in climb.rungs}
+    columns = sorted(names, key=lambda name: names[name])
+    table = Table(title="parity with the NumPy reference: largest relative error per rung", title_justify="left")
+    for title in ("framework", "model", *columns, "verdict"):
+        table.add_column(title)
+    for climb in climbs:
+        by_name = {rung.name: rung for rung in climb.rungs}
+        cells = [_error(by_name.get(name)) for name in columns]
+        table.add_row(climb.framework, climb.model, *cells, Text(climb.verdict, style=STYLES.get(climb.verdict, "red")))
+    return table
+
+
+def _error(rung: Rung | None) -> Text:
+    if rung is None or rung.absent:
+        return Text("-")
+    return Text(f"{rung.error:.0e}" if rung.error else "0", style="" if rung.passed else "red")

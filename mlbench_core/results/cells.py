@@ -8,6 +8,7 @@ from typing import Any
 
 from mlbench_core.stats.percentiles import percentile
 from mlbench_core.trial import Record, Trial
+from mlbench_core.verify.rungs import ACCURACY, Climb
 
 MB = 1e6
 """A megabyte is 10**6 bytes throughout."""
@@ -31,6 +32,7 @@ METRICS = (
     "gpu_utilization_pct",
     "first_step_s",
     "framework_version",
+    "parity",
     "status",
     "reason",
 )
@@ -114,3 +116,40 @@ def _status(train: Record, infer: Record | None) -> tuple[str, str]:
         if record.status != "ok":
             return record.status, f"{record.trial.task}: {record.reason}"
     return "ok", ""
+
+
+def judged(rows: list[dict[str, Any]], climbs: Iterable[Climb]) -> list[dict[str, Any]]:
+    """The rows with their `parity`: "verified", "unverified", or "not comparable: ..." with the reason.
+
+    The last rung is climbed here: where the final validation accuracies of a cell's frameworks lie further apart than
+    `rungs.ACCURACY`, none of them is comparable.
+    """
+    found = {(climb.framework, climb.model, climb.device): climb for climb in climbs}
+    for row in rows:
+        climb = found.get((row["framework"], row["model"], row["device"]))
+        failure = climb.first_failure() if climb else None
+        row["parity"] = climb.verdict if climb else "unverified"
+        if climb and failure and climb.verdict == "failed":
+            row["parity"] = f"not comparable: {failure.describe()}"
+    for group in _groups(rows):
+        spread = accuracy_spread(group)
+        if spread is not None and spread > ACCURACY:
+            for row in group:
+                if row["parity"] == "verified":
+                    row["parity"] = f"not comparable: final validation accuracies {100 * spread:.1f} points apart"
+    return rows
+
+
+def _groups(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """The rows that are compared with one another: alike in all but framework and execution."""
+    grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in CELL if name not in ("framework", "execution"))
+        grouped.setdefault(key, []).append(row)
+    return grouped.values()
+
+
+def accuracy_spread(group: Iterable[dict[str, Any]]) -> float | None:
+    """The largest minus the smallest final validation accuracy, in [0, 1]; None with fewer than two of them."""
+    known = [row["final_val_accuracy"] for row in group if row["final_val_accuracy"] is not None]
+    return max(known) - min(known) if len(known) > 1 else None

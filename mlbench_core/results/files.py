@@ -12,6 +12,7 @@ from mlbench_core.hookspecs import ReporterDescriptor, hookimpl
 from mlbench_core.results.cells import COLUMNS
 from mlbench_core.results.results import Results
 from mlbench_core.trial import Record, from_json, to_json
+from mlbench_core.verify.rungs import Climb
 
 SCHEMA, SCHEMA_VERSION = "mlbench-results", 1
 JSON_NAME, CSV_NAME = "benchmark_results.json", "benchmark_results.csv"
@@ -35,6 +36,7 @@ def write_json(results: Results, folder: Path) -> list[Path]:
         "interrupted": results.interrupted,
         "config": results.config,
         "environment": results.environment,
+        "parity": to_json(results.parity),
         "cells": results.cells(),
         "records": [{"key": record.trial.key, **to_json(record)} for record in results.records],
     }
@@ -49,7 +51,8 @@ def read_json(path: Path) -> Results:
     records = tuple(
         from_json({key: value for key, value in record.items() if key != "key"}, Record) for record in data["records"]
     )
-    return Results(records, data["config"], data["environment"], data["interrupted"])
+    parity = tuple(from_json(climb, Climb) for climb in data["parity"])
+    return Results(records, data["config"], data["environment"], data["interrupted"], parity)
 
 
 def write_csv(results: Results, folder: Path) -> list[Path]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from mlbench_core.results.cells import COLUMNS, cells
+from mlbench_core.results.cells import COLUMNS, cells, judged
 from mlbench_core.trial import Record
+from mlbench_core.verify.rungs import Climb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,12 +22,14 @@ class Results:
     config: dict[str, Any]
     environment: dict[str, Any]
     interrupted: bool = False
+    parity: tuple[Climb, ...] = ()
+    """What verification found; empty if it was skipped."""
 
     def cells(self) -> list[dict[str, Any]]:
         """A row of metrics per cell and block; the keys and units are those of `results.cells.COLUMNS`."""
         order = {name: place for place, name in enumerate(self.config.get("models", ()))}
         return sorted(
-            cells(self.records),
+            judged(cells(self.records), self.parity),
             key=lambda row: (
                 order.get(row["model"], 0),
                 row["model"],

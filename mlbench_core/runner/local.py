@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 from mlbench_core.hookspecs import ExecutorDescriptor, hookimpl
 from mlbench_core.runner import devices
 from mlbench_core.runner.monitor import Monitor
-from mlbench_core.trial import Job, Measured, Record, Trial, from_json, to_json
+from mlbench_core.trial import Job, Measured, Observed, Record, Status, from_json, to_json
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -34,7 +34,17 @@ class ExecutorSetting:
     python: str
     time_limit_s: float
     log: Path
-    on_event: Callable[[Trial, dict[str, Any]], None] = field(default=lambda _trial, _event: None)
+    on_event: Callable[[dict[str, Any]], None] = field(default=lambda _event: None)
+
+
+@frozen
+class Ended:
+    """How a worker ended: its last event, how it fared, and what was seen of it from outside."""
+
+    last: dict[str, Any]
+    status: Status
+    reason: str
+    observed: Observed
 
 
 @hookimpl
@@ -43,24 +53,22 @@ def register_executors() -> list[ExecutorDescriptor]:
     return [ExecutorDescriptor("local", "mlbench_core.runner.local:execute", "one process per trial on this machine")]
 
 
-def worker_variables(trial: Trial) -> dict[str, str]:
-    """The environment of a worker: this process's, its threads limited and its one device the only visible one."""
-    gpus = devices.visible()
-    mine = {name: str(trial.threads) for name in THREAD_VARIABLES}
-    mine["CUDA_VISIBLE_DEVICES"] = "" if trial.device == "cpu" else gpus[int(trial.device.partition(":")[2])]
-    # Numbers of CUDA devices follow the bus, as NVML's do, so that both speak of the same card.
-    return {**os.environ, **mine, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-
-
 def execute(job: Job, setting: ExecutorSetting) -> Record:
     """Runs a job in a fresh process, watches it, and returns what came of it; a trial that fails is a Record, no error."""
-    trial = job.trial
-    variables = worker_variables(trial)
-    record = Record(trial, "crashed", started=datetime.now(UTC).isoformat(timespec="seconds"), log=str(setting.log))
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    with tempfile.TemporaryDirectory(prefix="mlbench-") as scratch:
+        payload = {"trial": to_json(evolve(job, scratch=scratch))}
+        ended = converse(payload, job.trial.device, job.trial.threads, setting)
+    measured = from_json(ended.last["measured"], Measured) if ended.status == "ok" else Measured()
+    return Record(job.trial, ended.status, ended.reason, measured, ended.observed, started, str(setting.log))
+
+
+def converse(payload: dict[str, Any], device: str, threads: int, setting: ExecutorSetting) -> Ended:
+    """Starts a worker, hands it the payload, follows its events to the end, and sees that nothing of it is left."""
+    variables = worker_variables(device, threads)
     start = time.monotonic()
     with (
         setting.log.open("wb") as log,
-        tempfile.TemporaryDirectory(prefix="mlbench-") as scratch,
         subprocess.Popen(
             [setting.python, "-m", "mlbench_core.worker"],
             stdin=subprocess.PIPE,
@@ -76,31 +84,37 @@ def execute(job: Job, setting: ExecutorSetting) -> Record:
         timer = threading.Timer(setting.time_limit_s, _expire, (process, late))
         timer.start()
         try:
-            last = _converse(process, evolve(job, scratch=scratch), monitor, setting)
+            last = _follow(process, payload, monitor, setting)
         finally:
             timer.cancel()
             _kill(process, grace_s=1.0)
             observed = monitor.stop(time.monotonic() - start)
-    record = evolve(record, observed=observed)
     if last.get("event") == "done":
-        return evolve(record, status="ok", measured=from_json(last["measured"], Measured))
+        return Ended(last, "ok", "", observed)
     if last.get("event") == "failed":
-        return evolve(record, status=last["status"], reason=last["reason"])
+        return Ended(last, last["status"], last["reason"], observed)
     if late.is_set():
-        return evolve(
-            record,
-            status="timeout",
-            reason=f"stopped after the time limit of {setting.time_limit_s:g} s (time_limit_s)",
-        )
-    return evolve(record, reason=_obituary(process.returncode, monitor.phase, setting.log))
+        reason = f"stopped after the time limit of {setting.time_limit_s:g} s (time_limit_s)"
+        return Ended(last, "timeout", reason, observed)
+    return Ended(last, "crashed", _obituary(process.returncode, monitor.phase, setting.log), observed)
 
 
-def _converse(process: subprocess.Popen[str], job: Job, monitor: Monitor, setting: ExecutorSetting) -> dict[str, Any]:
-    """Hands the job over and follows the events; returns the last one, empty if there was none."""
+def worker_variables(device: str, threads: int) -> dict[str, str]:
+    """The environment of a worker: this process's, its threads limited and its one device the only visible one."""
+    mine = {name: str(threads) for name in THREAD_VARIABLES}
+    mine["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else devices.visible()[int(device.partition(":")[2])]
+    # Numbers of CUDA devices follow the bus, as NVML's do, so that both speak of the same card.
+    return {**os.environ, **mine, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def _follow(
+    process: subprocess.Popen[str], payload: dict[str, Any], monitor: Monitor, setting: ExecutorSetting
+) -> dict[str, Any]:
+    """Hands the payload over and follows the events; returns the last one, empty if there was none."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError):  # it died before it read its job: the obituary tells
-        process.stdin.write(json.dumps(to_json(job)))
+        process.stdin.write(json.dumps(payload))
         process.stdin.close()
     last: dict[str, Any] = {}
     for line in process.stdout:
@@ -110,7 +124,7 @@ def _converse(process: subprocess.Popen[str], job: Job, monitor: Monitor, settin
             continue  # cut off by a crash in the middle of a line
         if last["event"] == "phase":
             monitor.phase = last["name"]
-        setting.on_event(job.trial, last)
+        setting.on_event(last)
         if last["event"] in ("done", "failed"):
             break
     return last

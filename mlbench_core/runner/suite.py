@@ -19,7 +19,9 @@ from mlbench_core.runner import devices
 from mlbench_core.runner.journal import Journal
 from mlbench_core.runner.local import ExecutorSetting
 from mlbench_core.runner.matrix import Surroundings, available_cpus, expand
+from mlbench_core.runner.verification import Verification, verify
 from mlbench_core.trial import Job, Record, Trial, from_json
+from mlbench_core.verify.rungs import Climb
 
 OnEvent = Callable[[Trial, dict[str, Any]], None]
 
@@ -40,13 +42,19 @@ class Suite:
         self.trials = expand(self.config, self.registry, around, skip_frameworks)
         self._offered: dict[tuple[str, str], FrameworkInfo] = {}
 
-    def run(self, on_event: OnEvent | None = None, on_download: Callable[[int, int], None] | None = None) -> Results:
+    def run(
+        self,
+        on_event: OnEvent | None = None,
+        on_download: Callable[[int, int], None] | None = None,
+        parity: tuple[Climb, ...] = (),
+    ) -> Results:
         """Runs every trial in a fresh process and returns the results, which are also written to the output folder.
 
         A trial that fails gets a status and a reason, and the rest goes on. Ctrl-C ends the run and keeps what is finished.
 
         on_event: called as (trial, event) for each event of a worker, between the events "start" and "record".
         on_download: called as (bytes so far, bytes in all) while a data set is downloaded.
+        parity: what `verify` returned; without it the results say "unverified".
         """
         tell: OnEvent = on_event or (lambda _trial, _event: None)
         output = _make_folder(Path(self.config.output))
@@ -67,9 +75,30 @@ class Suite:
             interrupted = True
         finally:
             journal.close()
-        results = Results(tuple(records), self.config.to_dict(), facts, interrupted)
+        results = Results(tuple(records), self.config.to_dict(), facts, interrupted, parity)
         self._report(results, output)
         return results
+
+    def verify(self, fresh: bool = False, on_climb: Callable[[Climb], None] | None = None) -> tuple[Climb, ...]:
+        """Climbs the parity ladder for every framework, model and device of the run; what is in the cache is not repeated.
+
+        fresh: climb everything anew. on_climb is called with each climb as it is known.
+        """
+        names = ("framework", "model", "device")
+        unique = {name: tuple(dict.fromkeys(getattr(trial, name) for trial in self.trials)) for name in names}
+        wanted = Verification(
+            frameworks=unique["framework"],
+            models=tuple(self.registry.models[name] for name in unique["model"]),
+            devices=unique["device"],
+            runs=tuple(sorted({(trial.precision, trial.execution) for trial in self.trials})),
+            seed=self.config.seed,
+            threads=self.trials[0].threads,
+            interpreters=self.config.interpreters,
+            time_limit_s=self.config.time_limit_s,
+        )
+        output = _make_folder(Path(self.config.output))
+        tell = on_climb or (lambda _climb: None)
+        return tuple(verify(wanted, environment.cache_folder() / "parity", output / "logs", fresh, tell))
 
     def _prepare(self, on_download: Callable[[int, int], None] | None) -> dict[tuple[str, str], Path]:
         """The folder with the data of each model, loaded, adapted to its input and on the disk before any worker starts."""
@@ -103,10 +132,10 @@ class Suite:
         if problem:  # an earlier worker has said so already: no need to start another
             return Record(trial, "unsupported", problem)
 
-        def follow(of: Trial, event: dict[str, Any]) -> None:
+        def follow(event: dict[str, Any]) -> None:
             if event["event"] == "info":
-                self._offered[of.framework, of.device] = from_json(event["info"], FrameworkInfo)
-            tell(of, event)
+                self._offered[trial.framework, trial.device] = from_json(event["info"], FrameworkInfo)
+            tell(trial, event)
 
         setting = ExecutorSetting(
             python=self.config.interpreters.get(trial.framework, sys.executable),

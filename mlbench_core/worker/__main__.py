@@ -1,4 +1,4 @@
-"""`python -m mlbench_core.worker`: reads a Job as JSON on stdin, runs it, writes events as JSON lines.
+"""`python -m mlbench_core.worker`: reads a job as JSON on stdin, does it, writes events as JSON lines.
 
 The events go to what was standard output when the process started. Everything that a framework prints, on either stream and
 from any language, goes to standard error, which the parent sends to a log file.
@@ -10,6 +10,8 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 
 def main() -> int:
@@ -23,14 +25,9 @@ def main() -> int:
 
     text = sys.stdin.read()
     from mlbench_core.errors import MlbenchError, UnsupportedError
-    from mlbench_core.trial import Job, from_json, to_json
 
-    job = from_json(json.loads(text), Job)
-    _pin(job.trial.threads)
     try:
-        from mlbench_core.worker.tasks import run
-
-        emit("done", measured=to_json(run(job, emit)))
+        _work(json.loads(text), emit)
     except UnsupportedError as error:
         emit("failed", status="unsupported", reason=str(error))
     except MlbenchError as error:
@@ -48,6 +45,24 @@ def main() -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return 0
+
+
+def _work(payload: dict[str, Any], emit: Callable[..., None]) -> None:
+    """Runs a trial, or climbs the parity ladder; the CPUs are set before anything that starts threads is imported."""
+    ((kind, data),) = payload.items()
+    _pin((data["trial"] if kind == "trial" else data)["threads"])
+    from mlbench_core.trial import Job, from_json, to_json
+
+    if kind == "trial":
+        from mlbench_core.worker.tasks import run
+
+        emit("done", measured=to_json(run(from_json(data, Job), emit)))
+    else:
+        from mlbench_core.verify.rungs import VerifyJob
+        from mlbench_core.worker.parity import verify
+
+        verify(from_json(data, VerifyJob), emit)
+        emit("done")
 
 
 def _pin(threads: int) -> None:

@@ -128,7 +128,8 @@ def test_json_keeps_everything(results: Results, folder: Path) -> None:
 
 
 def test_csv_has_the_documented_columns(results: Results, folder: Path) -> None:
-    rows = list(csv.DictReader((folder / "benchmark_results.csv").open()))
+    with (folder / "benchmark_results.csv").open() as file:
+        rows = list(csv.DictReader(file))
     assert len(rows) == 4
     assert list(rows[0]) == list(COLUMNS)
     assert set(ISSUE_COLUMNS) <= set(COLUMNS)

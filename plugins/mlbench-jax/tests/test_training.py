@@ -20,7 +20,7 @@ from mlbench_jax import lowering, memory, plugin, settings, training
 SMALL = {
     "mlp": mlp((9,), 4, hidden=(16,)),
     "resnet": resnet("narrow", (32, 32, 3), 4, depths=(1, 1, 1, 1), bottleneck=False, width=8),
-    "bert": bert("small", (8,), 4, depth=1, size=64, vocabulary=50),
+    "bert": bert("small", (8,), 4, depth=1, size=64, vocabulary=50, dropout=0.1),
 }
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 

@@ -227,4 +227,5 @@ def _(layer: SelectToken, site: NnxSite) -> Part:
 
 @lower.register
 def _(layer: Dropout, site: NnxSite) -> Part:
-    return nnx.Dropout(layer.rate, rngs=site.rngs)
+    # One that drops nothing draws nothing: without random state, a step has less to carry.
+    return nnx.Dropout(layer.rate, rngs=site.rngs if layer.rate else None)
