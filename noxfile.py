@@ -50,7 +50,9 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, mypy --strict on the core and the plugins, and the layer contract."""
-    install_everything(session, "ruff", "mypy", "import-linter", "nox", "pytest", "pandas-stubs", "types-PyYAML", "types-psutil")
+    install_everything(
+        session, "ruff", "mypy", "import-linter", "nox", "pytest", "pandas-stubs", "types-PyYAML", "types-psutil"
+    )
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "mlbench_core")

@@ -128,8 +128,7 @@ def _measure(stage: Stage, session: Any, step: timing.Step, ring: list[Any]) -> 
     with stage.phase("first_step"):
         first = loop.run(1)
     with stage.phase("warmup"):
-        per_step = timing.warm_up(loop, measure)
-    k = timing.steps_per_value(per_step, measure)
+        k = timing.calibrate(loop, timing.warm_up(loop, measure), measure)
     with stage.phase("measure"):
         return first, k, timing.measure_values(loop, k, measure)
 

@@ -63,9 +63,15 @@ def warm_up(loop: Loop, measure: Measure) -> float:
     return per_step if done else loop.run(1)
 
 
-def steps_per_value(per_step: float, measure: Measure) -> int:
-    """k: the number of steps that takes at least `value_seconds`."""
-    return max(1, math.ceil(measure.value_seconds / per_step))
+def calibrate(loop: Loop, per_step: float, measure: Measure) -> int:
+    """k: the number of steps that takes at least `value_seconds`, tried out, starting from an estimate of one step's seconds."""
+    steps = max(1, math.ceil(measure.value_seconds / per_step))
+    for _ in range(5):  # each try more than halves what is missing; a machine that keeps changing is not waited for
+        seconds = loop.run(steps)
+        if seconds >= measure.value_seconds:
+            break
+        steps = max(steps + 1, math.ceil(1.1 * steps * measure.value_seconds / seconds))
+    return steps
 
 
 def measure_values(loop: Loop, steps: int, measure: Measure) -> list[float]:

@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Callable
 from functools import singledispatch
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,7 +34,6 @@ from mlbench_core.architecture import (
     SelectToken,
     SelfAttention,
     Sequential,
-    Shape,
     Site,
 )
 from mlbench_core.errors import UnsupportedError
@@ -52,10 +51,6 @@ class KerasSite(Site[Any]):
     """Where in the tree a layer stands, and the plan that it is lowered for."""
 
     plan: Plan = field(kw_only=True)
-
-    def child(self, name: str, shape: Shape) -> KerasSite:
-        """The site of a child layer, for the same plan."""
-        return cast(KerasSite, super().child(name, shape))
 
     @property
     def policy(self) -> str:
