@@ -11,6 +11,7 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from mlbench_core.architecture import Architecture, Dropout, Weights, initial_weights
+from mlbench_core.errors import PluginError
 from mlbench_core.hookspecs import Batch, FrameworkInfo
 from mlbench_core.plugins import REFERENCE, Framework, load_framework
 from mlbench_core.trial import ModelSource, Plan
@@ -60,10 +61,13 @@ def climb(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str], .
     """
     architecture = samples.affordable(architecture)
     climbed: list[Rung] = []
-    for rung in _ladder(pair, architecture, runs):
-        climbed.append(rung)
-        if not rung.passed and not rung.absent:
-            break
+    try:
+        for rung in _ladder(pair, architecture, runs):
+            climbed.append(rung)
+            if not rung.passed and not rung.absent:
+                break
+    except PluginError as error:  # the plugin itself saw that it had built something else
+        climbed.append(Rung(1, "structure", math.inf, 0.0, note=str(error)))
     return tuple(climbed)
 
 
@@ -94,6 +98,9 @@ def _ladder(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str],
         with pair.found(still, weights) as found, pair.expected(still, weights) as reference:
             yield gradients(found, reference, samples.learnable_batch(still, BATCH, pair.seed))
     still = samples.depth_scaled(still)
+    # A learning rate that float32 can hold would hide a framework that keeps it in float32; a tenth more cannot be held.
+    rule = still.optimizer
+    still = evolve(still, optimizer=evolve(rule, learning_rate=1.1 * rule.learning_rate))
     weights = initial_weights(still, pair.seed)
     losses: list[float] = []
     if double:

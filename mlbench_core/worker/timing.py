@@ -64,7 +64,7 @@ def warm_up(loop: Loop, measure: Measure) -> float:
 
 
 def calibrate(loop: Loop, per_step: float, measure: Measure) -> int:
-    """k: the number of steps that takes at least `value_seconds`, tried out, starting from an estimate of one step's seconds."""
+    """k: the number of steps that takes at least `value_seconds`, tried out from an estimate of one step's seconds on."""
     steps = max(1, math.ceil(measure.value_seconds / per_step))
     for _ in range(5):  # each try more than halves what is missing; a machine that keeps changing is not waited for
         seconds = loop.run(steps)
