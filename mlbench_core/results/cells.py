@@ -131,7 +131,7 @@ def judged(rows: list[dict[str, Any]], climbs: Iterable[Climb]) -> list[dict[str
         row["parity"] = climb.verdict if climb else "unverified"
         if climb and failure and climb.verdict == "failed":
             row["parity"] = f"not comparable: {failure.describe()}"
-    for group in _groups(rows):
+    for group in comparable_groups(rows):
         spread = accuracy_spread(group)
         if spread is not None and spread > ACCURACY:
             for row in group:
@@ -140,13 +140,13 @@ def judged(rows: list[dict[str, Any]], climbs: Iterable[Climb]) -> list[dict[str
     return rows
 
 
-def _groups(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+def comparable_groups(rows: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """The rows that are compared with one another: alike in all but framework and execution."""
     grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         key = tuple(row[name] for name in CELL if name not in ("framework", "execution"))
         grouped.setdefault(key, []).append(row)
-    return grouped.values()
+    return list(grouped.values())
 
 
 def accuracy_spread(group: Iterable[dict[str, Any]]) -> float | None:
