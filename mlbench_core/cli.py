@@ -57,7 +57,9 @@ def run(
         str | None,
         typer.Option(help="A YAML or JSON file, or a shipped name: quick_test, benchmark_config, comprehensive."),
     ] = None,
-    frameworks: Annotated[List, typer.Option(help="Frameworks to run: pytorch tensorflow jax numpy, or all.")] = None,
+    frameworks: Annotated[
+        List, typer.Option(help="Frameworks to run, as `mlbench plugins` names them, or all.")
+    ] = None,
     skip_frameworks: Annotated[List, typer.Option(help="Frameworks to leave out.")] = None,
     models: Annotated[List, typer.Option(help="Models: mlp cnn transformer resnet50 bert-base ..., or all.")] = None,
     devices: Annotated[List, typer.Option(help="Devices: cpu cuda:0 ..., or all.")] = None,
