@@ -69,7 +69,7 @@ def resnet(
     """A ResNet with `depths[i]` blocks in stage i, of width x 2**i features. Input (height, width, channels) float.
 
     The learning rate suits small batches: on the digits at batch 32 it settles within three epochs, and runs that differ in
-    rounding only end 1.1 points apart at most (four seeds, two frameworks); at 2**-8 it takes five.
+    rounding only ended 1.1 points apart at most (four seeds, two frameworks, one GPU).
     """
     block = _bottleneck if bottleneck else _basic
     layers: dict[str, Layer] = {
