@@ -14,28 +14,16 @@ from typing import Any
 from attrs import asdict, evolve, field, fields_dict, frozen
 
 from mlbench_core.errors import ConfigError, unknown
+from mlbench_core.thresholds import Compare, ExtendUntil, Flags, Measure
 
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "fp64")
+PRECISIONS = ("default", "fp32", "tf32", "bf16", "fp16", "fp64")
 ALL_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 """What `all` means for precision: those that people train in."""
 EXECUTIONS = ("default", "eager", "graph", "compiled")
+PROFILES = {"defaults": {"precision": ("default",), "execution": ("default",)}, "matched": {"execution": ("compiled",)}}
+"""What a profile sets. defaults: what each framework's users run, its own choice of TF32 included. matched: the configuration's
+precision, and every framework compiled."""
 SHIPPED = Path(__file__).parent / "configs"
-
-
-@frozen
-class Measure:
-    """How a trial is timed: seconds and counts.
-
-    One *value* is the time of k steps with one synchronisation at its end, k chosen so that a value takes `value_seconds`.
-    """
-
-    warmup_steps: int = 20
-    warmup_seconds: float = 3.0
-    value_seconds: float = 0.1
-    min_values: int = 30
-    min_seconds: float = 5.0
-    max_seconds: float = 60.0
-    queries: int = 1000
 
 
 @frozen
@@ -54,7 +42,10 @@ class Config:
     dataset: str | dict[str, str] = "digits"
     precision: tuple[str, ...] = ("fp32",)
     execution: tuple[str, ...] = ("default",)
+    profile: str | None = None
     blocks: int = 1
+    extend_until: ExtendUntil | None = None
+    """Add blocks until intervals are narrow enough; None: `blocks` and no more."""
     inference_batch_size: int = 1
     seed: int = 0
     threads: int | None = None
@@ -66,6 +57,8 @@ class Config:
     interpreters: dict[str, str] = field(factory=dict)
     """Per framework, the Python interpreter of its workers; without an entry, the one that runs mlbench."""
     measure: Measure = field(factory=Measure)
+    compare: Compare = field(factory=Compare)
+    flags: Flags = field(factory=Flags)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str = "") -> Config:
@@ -141,8 +134,11 @@ def read(name: str) -> dict[str, Any]:
 def check(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The data with every value in its final type. Raises ConfigError naming key, value and what would be right."""
     checked = {}
+    at = f"{where}: " if where else ""
+    profile = data.get("profile")
+    for key in sorted(set(PROFILES.get(profile, {}) if isinstance(profile, str) else ()) & set(data)):
+        raise ConfigError(f"{at}{key}: the profile {profile!r} sets it; leave one of the two out")
     for key, value in data.items():
-        at = f"{where}: " if where else ""
         if key not in _CHECKS:
             raise ConfigError(at + unknown("key", key, _CHECKS))
         try:
@@ -223,24 +219,45 @@ def _per_model(item: Callable[[object], Any]) -> Callable[[object], Any]:
     return per_model
 
 
-def _measure(value: object) -> Measure:
-    if isinstance(value, Measure):
-        return value
-    if not isinstance(value, Mapping):
-        raise _WrongError(f"{_show(value)} is not a mapping of {', '.join(fields_dict(Measure))}")
+def _number(value: object) -> float:
+    """A number that is not negative, or a percentage as text: "1%" is 0.01."""
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        number = float(text[:-1]) / 100 if text.endswith("%") else float(value)  # type: ignore[arg-type]  # caught below
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(value, bool) or not 0 <= number < float("inf"):
+        raise _WrongError(f"{_show(value)} is not a number of at least 0, nor a percentage such as '1%'")
+    return number
+
+
+LEAST = {"warmup_steps": 0, "steady_limit": 0, "latency_steps": 0}
+"""Counts that may be zero; the others are at least 1."""
+
+
+def _settings(kind: type) -> Callable[[object], Any]:
+    """A checker for a class of thresholds, given as a mapping; keys that are left out keep their defaults."""
     checks = {
-        name: _seconds if name.endswith("_seconds") else _whole(0 if name == "warmup_steps" else 1)
-        for name in fields_dict(Measure)
+        name: _whole(LEAST.get(name, 1)) if attribute.type in (int, "int") else _number
+        for name, attribute in fields_dict(kind).items()
     }
-    checked = {}
-    for key, each in value.items():
-        if key not in checks:
-            raise _WrongError(unknown("key", key, checks))
-        try:
-            checked[key] = checks[key](each)
-        except _WrongError as error:
-            raise _WrongError(f"{key}: {error}") from None
-    return Measure(**checked)  # type: ignore[arg-type]  # each value was checked by its own name
+
+    def settings(value: object) -> Any:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, Mapping):
+            raise _WrongError(f"{_show(value)} is not a mapping of {', '.join(checks)}")
+        checked = {}
+        for key, each in value.items():
+            if key not in checks:
+                raise _WrongError(unknown("key", key, checks))
+            try:
+                checked[key] = checks[key](each)
+            except _WrongError as error:
+                raise _WrongError(f"{key}: {error}") from None
+        return kind(**checked)
+
+    return settings
 
 
 def _optional(item: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -262,7 +279,9 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "dataset": _per_model(_text),
     "precision": _list(_choice((*PRECISIONS, "all"), "precision"), "[fp32]"),
     "execution": _list(_choice((*EXECUTIONS, "all"), "execution"), "[default]"),
+    "profile": _optional(_choice(tuple(PROFILES), "profile")),
     "blocks": _whole(1),
+    "extend_until": _optional(_settings(ExtendUntil)),
     "inference_batch_size": _whole(1),
     "seed": _whole(0),
     "threads": _optional(_whole(1)),
@@ -271,5 +290,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "output": _text,
     "executor": _text,
     "interpreters": _interpreters,
-    "measure": _measure,
+    "measure": _settings(Measure),
+    "compare": _settings(Compare),
+    "flags": _settings(Flags),
 }

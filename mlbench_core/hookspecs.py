@@ -167,6 +167,13 @@ class FrameworkSpec:
         """The settings that change speed or numbers, read back from the framework (TF32, threads, layout ...)."""
 
     @hookspec(firstresult=True)
+    def compilations(self, session: Session) -> int:
+        """How often anything of this session has been traced or compiled so far; 0 where nothing ever is.
+
+        Read before and after measuring: a number that has grown means that a compilation was timed.
+        """
+
+    @hookspec(firstresult=True)
     def save(self, session: Session, path: Path) -> Path:
         """Writes the model (parameters and running statistics, not the optimiser) in the framework's own format.
 

@@ -41,7 +41,7 @@ INSTALL_HINTS = {"pytorch": "mlbench-torch", "tensorflow": "mlbench-tf", "jax": 
 ALIASES = {"torch": "pytorch", "tf": "tensorflow"}
 
 # A framework can run without these; who needs them says so.
-OPTIONAL_HOOKS = {"worker_environment", "gradients", "memory_probe", "read_knobs"}
+OPTIONAL_HOOKS = {"worker_environment", "gradients", "memory_probe", "read_knobs", "compilations"}
 
 
 @frozen

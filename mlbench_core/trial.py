@@ -10,10 +10,10 @@ import json
 from typing import Any, Literal, TypeVar
 
 import cattrs
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from mlbench_core.architecture import Optimizer
-from mlbench_core.config import Measure
+from mlbench_core.thresholds import Measure
 
 Task = Literal["train", "infer"]
 Status = Literal["ok", "failed", "crashed", "timeout", "unsupported"]
@@ -64,6 +64,11 @@ class Trial:
     measure: Measure = field(factory=Measure)
 
     @property
+    def arm(self) -> Trial:
+        """What is repeated in every block: the trial without its block, and without the real training of the first."""
+        return evolve(self, block=0, num_epochs=0)
+
+    @property
     def key(self) -> str:
         """A short hash of the content."""
         return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()[:16]
@@ -92,13 +97,26 @@ class ModelSource:
 
 
 @frozen
+class Calibration:
+    """What the first block of an arm found out, so that its other blocks are timed alike.
+
+    steps_per_value: k, the steps of one value. warmup_steps: after how many steps the process was steady.
+    """
+
+    steps_per_value: int
+    warmup_steps: int
+
+
+@frozen
 class Job:
-    """What a worker is told: the trial, the model, the prepared data set's folder, and a folder for its own files."""
+    """What a worker is told: the trial, the model, the prepared data set's folder, a folder for its own files, and what an
+    earlier block of the same arm has calibrated, if there was one."""
 
     trial: Trial
     model: ModelSource
     data: str
     scratch: str
+    calibration: Calibration | None = None
 
 
 @frozen
@@ -115,12 +133,18 @@ class MemoryReading:
 
 @frozen
 class Epoch:
-    """One pass over the training data. Seconds; loss is the mean over the epoch's steps."""
+    """One pass over the training data. loss: the mean over the epoch's steps.
+
+    The seconds of the training loop's own thread: waiting for data, placing batches, inside train_step, and inside
+    synchronize. What is missing to `seconds` is the loop itself.
+    """
 
     seconds: float
     loss: float
     data_wait_s: float
     placement_s: float
+    dispatch_s: float
+    device_wait_s: float
     samples: int
 
 
@@ -134,12 +158,24 @@ class Measured:
     num_parameters: int | None = None
     flops_per_sample: int | None = None
     phases: dict[str, float] = field(factory=dict)
-    """Seconds per phase: setup, first_step, warmup, measure, train, evaluate, latency, save."""
+    """Seconds per phase: start (importing the core), setup, first_step, warmup, measure, step_latency, train, evaluate, latency,
+    save, teardown."""
     first_step_s: float | None = None
-    steps_per_value: int | None = None
+    calibration: Calibration | None = None
     values: list[float] = field(factory=list)
-    """Seconds; each is the time of `steps_per_value` steps with one synchronisation at its end."""
+    """Seconds; each is the time of k steps with one synchronisation at its end."""
     settled: bool | None = None
+    """Whether the process was steady when its values were taken; None: nobody looked."""
+    compilations: int | None = None
+    """Compilations while the values were taken; None where the framework does not say."""
+    memory_during: list[int] = field(factory=list)
+    """Bytes after each value: live tensors on an accelerator, resident memory on the CPU."""
+    read_back_s: float | None = None
+    """Seconds to read a result on the host once synchronize had returned: long means that synchronize does not wait."""
+    step_latencies: list[float] = field(factory=list)
+    """Seconds per training step, synchronised one by one."""
+    step_dispatches: list[float] = field(factory=list)
+    """Seconds until the call of each of these steps returned, with nothing else on the device."""
     epochs: list[Epoch] = field(factory=list)
     final_train_accuracy: float | None = None
     final_val_accuracy: float | None = None
@@ -148,24 +184,46 @@ class Measured:
     model_size_bytes: int | None = None
     reload_difference: float | None = None
     """Largest absolute difference of the logits after saving and loading, relative to the largest logit."""
+    peak_flops: float | None = None
+    """Floating-point operations per second of a large matrix product in this framework, at the trial's device and precision."""
     memory: list[MemoryReading] = field(factory=list)
     knobs: dict[str, str] = field(factory=dict)
-    """Settings as read back from the framework after they were set."""
+    """Settings as read back from the framework and the system after they were set."""
+    strain: dict[str, float] = field(factory=dict)
+    """What the system did to the process while it measured: cgroup_throttled_s, swap_bytes, preempted (involuntary context
+    switches), where the system says."""
+
+
+@frozen
+class Timeline:
+    """Samples of a worker over its whole life, equally long columns. seconds: since its start. phase: of the worker.
+
+    host_bytes: resident memory. device_bytes: the worker's on its GPU. gpu_pct: NVML's `utilization.gpu`. The last two are empty
+    without a GPU.
+    """
+
+    seconds: list[float] = field(factory=list)
+    phase: list[str] = field(factory=list)
+    host_bytes: list[int] = field(factory=list)
+    device_bytes: list[int] = field(factory=list)
+    gpu_pct: list[float] = field(factory=list)
 
 
 @frozen
 class Observed:
-    """What the parent saw from outside while the worker ran: means over samples of the measuring phases.
+    """What the parent saw from outside while the worker ran. None where nothing could be sampled.
 
-    Bytes for memory, percent for utilisation (NVML's `utilization.gpu`: the share of time in which any kernel ran).
-    None where nothing could be sampled.
+    wall_s: from before the process was started until nothing of it was left. Averages are over the phases that are the trial's
+    purpose. gpu: clocks, power, energy, throttle reasons and other processes' number, see `runner.gpu`.
     """
 
     wall_s: float = 0.0
     host_average_bytes: float | None = None
     device_average_bytes: float | None = None
+    device_peak_bytes: float | None = None
     gpu_utilization_pct: float | None = None
-    samples: int = 0
+    timeline: Timeline = field(factory=Timeline)
+    gpu: dict[str, float] = field(factory=dict)
 
 
 @frozen
@@ -179,6 +237,22 @@ class Record:
     observed: Observed = field(factory=Observed)
     started: str = ""
     log: str = ""
+
+
+@frozen
+class Flag:
+    """A doubt about a number, or a fact that a reader should know.
+
+    level: "note" (no doubt), "warn" (read with care), "unstable" (do not rely on it), "rejected" (impossible). text: what was seen,
+    and for the machine's own flags what to do about it.
+    """
+
+    name: str
+    level: Literal["note", "warn", "unstable", "rejected"]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.name} ({self.text})"
 
 
 T = TypeVar("T")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from statistics import fmean
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mlbench_core.stats.percentiles import percentile
-from mlbench_core.trial import Record, Trial
+from mlbench_core.results import metrics
+from mlbench_core.results.flags import arm_flags, seconds_per_step, trial_flags
+from mlbench_core.results.peaks import data_sheet_peak, measured_peaks
+from mlbench_core.stats.time_to import STEPS
+from mlbench_core.thresholds import Flags
+from mlbench_core.trial import Flag, Record, Trial
 from mlbench_core.verify.rungs import ACCURACY, Climb
 
-MB = 1e6
-"""A megabyte is 10**6 bytes throughout."""
-
 CELL = ("framework", "model", "dataset", "device", "batch_size", "precision", "execution", "block")
+PERCENTILES = ("p50", "p90", "p95", "p99", "p999")
 METRICS = (
     "train_time_per_epoch",
     "total_train_time",
@@ -35,78 +36,95 @@ METRICS = (
     "parity",
     "status",
     "reason",
+    "flags",
+    "bottleneck",
+    "data_wait_pct",
+    "placement_pct",
+    "dispatch_pct",
+    "device_pct",
+    *(f"time_to_{n}_steps_s" for n in STEPS),
+    "mfu_pct",
+    "measured_peak_tflops",
+    "data_sheet_peak_tflops",
+    "live_tensors_peak_mb",
+    "pool_peak_mb",
+    "device_process_peak_mb",
+    "host_peak_mb",
+    "host_avg_mb",
+    "sm_utilization_pct",
+    "power_w",
+    "energy_j",
+    "inference_samples_per_second",
+    "inference_latency_p90_ms",
+    "inference_latency_p999_ms",
+    *(f"inference_latency_{p}_{end}_ms" for p in PERCENTILES for end in ("low", "high")),
+    "step_latency_mean_ms",
+    *(f"step_latency_{p}{end}_ms" for p in PERCENTILES for end in ("", "_low", "_high")),
 )
 COLUMNS = CELL + METRICS
 
 
-def cells(records: Iterable[Record]) -> list[dict[str, Any]]:
+def cells(records: Iterable[Record], environment: Mapping[str, Any], limits: Flags) -> list[dict[str, Any]]:
     """A row per training trial, joined with the inference trial of its cell; the keys of COLUMNS.
 
-    Times in s or ms as the name says, memory in MB (10**6 bytes), accuracies in [0, 1], utilisation in percent; None where
-    nothing was measured. Cells that differ only in the training batch size share one inference trial.
+    Times in s or ms as the name says, memory in MB (10**6 bytes), accuracies in [0, 1], shares in percent; None where
+    nothing was measured. Cells that differ only in the training batch size share one inference trial. `flags` is a list of
+    Flag; a row with a rejected one has the status "rejected".
     """
     records = list(records)
     inference = {_shared(record.trial): record for record in records if record.trial.task == "infer"}
-    return [_row(r, inference.get(_shared(r.trial))) for r in records if r.trial.task == "train"]
+    arms: dict[Trial, list[Record]] = {}
+    for record in records:
+        arms.setdefault(record.trial.arm, []).append(record)
+    together = {arm: arm_flags(group, limits) for arm, group in arms.items()}
+    peaks = measured_peaks(records)
+    rows = []
+    for train in (record for record in records if record.trial.task == "train"):
+        infer = inference.get(_shared(train.trial))
+        row: dict[str, Any] = dict.fromkeys(COLUMNS)
+        row |= {name: getattr(train.trial, name) for name in CELL}
+        if train.measured.execution:
+            row["execution"] = train.measured.execution  # what "default" turned out to be
+        row |= metrics.training(train) | metrics.memory(train)
+        if infer is not None:
+            row |= metrics.inference(infer)
+        row["status"], row["reason"] = _status(train, infer)
+        sheet = data_sheet_peak(environment, train.trial.device, train.trial.precision)
+        row |= _efficiency(train, peaks.get((train.trial.device, train.trial.precision)), sheet)
+        flags = [(record, flag) for record in (train, infer) if record for flag in trial_flags(record, limits)]
+        flags += [(record, flag) for record in (train, infer) if record for flag in together[record.trial.arm]]
+        row["flags"] = [
+            *(Flag(flag.name, flag.level, f"{record.trial.task}: {flag.text}") for record, flag in flags),
+            *_impossible(row, limits),
+        ]
+        rejected = [flag for flag in row["flags"] if flag.level == "rejected"]
+        if rejected and row["status"] == "ok":
+            row["status"], row["reason"] = "rejected", rejected[0].text
+        rows.append(row)
+    return rows
 
 
 def _shared(trial: Trial) -> tuple[Any, ...]:
     return tuple(getattr(trial, name) for name in CELL if name != "batch_size")
 
 
-def _row(train: Record, infer: Record | None) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {name: getattr(train.trial, name) for name in CELL}
-    if train.measured.execution:
-        row["execution"] = train.measured.execution  # what "default" turned out to be
-    row |= _training(train) | _memory(train)
-    if infer is not None:
-        row |= _latency(infer)
-    row["status"], row["reason"] = _status(train, infer)
-    return row
-
-
-def _training(record: Record) -> dict[str, Any]:
-    measured = record.measured
-    seconds = [epoch.seconds for epoch in measured.epochs]
-    samples = record.trial.batch_size * (measured.steps_per_value or 0) * len(measured.values)
-    return {
-        "train_time_per_epoch": fmean(seconds) if seconds else None,
-        "total_train_time": sum(seconds) if seconds else None,
-        "samples_per_second": samples / sum(measured.values) if measured.values else None,
-        "final_train_accuracy": measured.final_train_accuracy,
-        "final_val_accuracy": measured.final_val_accuracy,
-        "num_parameters": measured.num_parameters,
-        "model_size_mb": None if measured.model_size_bytes is None else measured.model_size_bytes / MB,
-        "gpu_utilization_pct": record.observed.gpu_utilization_pct,
-        "first_step_s": measured.first_step_s,
-        "framework_version": measured.framework_version or None,
+def _efficiency(record: Record, measured: float | None, sheet: float | None) -> dict[str, Any]:
+    """MFU (Chowdhery et al. 2022, appendix B): FLOPs by the architecture / time / peak, of the larger of the two peaks."""
+    peak = max(measured or 0.0, sheet or 0.0)
+    found = {
+        "measured_peak_tflops": None if measured is None else measured / 1e12,
+        "data_sheet_peak_tflops": None if sheet is None else sheet / 1e12,
     }
+    if peak and record.measured.values and record.measured.flops_per_sample:
+        rate = record.measured.flops_per_sample * record.trial.batch_size / seconds_per_step(record)
+        found["mfu_pct"] = 100 * rate / peak
+    return found
 
 
-def _memory(record: Record) -> dict[str, Any]:
-    """Live tensors on an accelerator, the process's resident memory on a CPU; `memory_source` says which."""
-    readings = {reading.name: reading.bytes for reading in record.measured.memory}
-    if record.trial.device == "cpu":
-        peak, average, source = readings.get("host_peak"), record.observed.host_average_bytes, "host resident"
-    else:
-        peak, average = readings.get("live_tensors_peak"), record.observed.device_average_bytes
-        source = "device: live tensors (peak), process (average)"
-    return {
-        "peak_memory_mb": None if peak is None else peak / MB,
-        "avg_memory_mb": None if average is None else average / MB,
-        "memory_source": source if peak is not None or average is not None else None,
-    }
-
-
-def _latency(record: Record) -> dict[str, Any]:
-    ms = [1e3 * seconds for seconds in record.measured.latencies]
-    return {
-        "inference_latency_mean_ms": fmean(ms) if ms else None,
-        "inference_latency_p50_ms": percentile(ms, 50.0),
-        "inference_latency_p95_ms": percentile(ms, 95.0),
-        "inference_latency_p99_ms": percentile(ms, 99.0),
-    }
+def _impossible(row: Mapping[str, Any], limits: Flags) -> Iterable[Flag]:
+    if row["mfu_pct"] is not None and row["mfu_pct"] > 100 * limits.mfu:
+        text = f"training: {row['mfu_pct']:.0f} % of the device's peak: faster than its arithmetic allows"
+        yield Flag("impossible speed", "rejected", text)
 
 
 def _status(train: Record, infer: Record | None) -> tuple[str, str]:

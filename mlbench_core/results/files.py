@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mlbench_core.hookspecs import ReporterDescriptor, hookimpl
 from mlbench_core.results.cells import COLUMNS
-from mlbench_core.results.results import Results
+from mlbench_core.results.results import Results, flat
 from mlbench_core.trial import Record, from_json, to_json
 from mlbench_core.verify.rungs import Climb
 
-SCHEMA, SCHEMA_VERSION = "mlbench-results", 1
+SCHEMA, SCHEMA_VERSION = "mlbench-results", 2
 JSON_NAME, CSV_NAME = "benchmark_results.json", "benchmark_results.csv"
 
 
@@ -28,7 +28,7 @@ def register_reporters() -> list[ReporterDescriptor]:
 
 
 def write_json(results: Results, folder: Path) -> list[Path]:
-    """Writes benchmark_results.json: schema and version, configuration, environment, cells, and all records."""
+    """Writes benchmark_results.json: schema and version, configuration, environment, cells, comparisons, all records."""
     data = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -37,7 +37,8 @@ def write_json(results: Results, folder: Path) -> list[Path]:
         "config": results.config,
         "environment": results.environment,
         "parity": to_json(results.parity),
-        "cells": results.cells(),
+        "cells": to_json(results.cells()),
+        "comparisons": to_json(results.comparisons()),
         "records": [{"key": record.trial.key, **to_json(record)} for record in results.records],
     }
     return [_replace(folder / JSON_NAME, json.dumps(data, indent=1))]
@@ -62,7 +63,7 @@ def write_csv(results: Results, folder: Path) -> list[Path]:
     with temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(results.cells())
+        writer.writerows(flat(row) for row in results.cells())
     os.replace(temporary, path)
     return [path]
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from mlbench_core.config import Config
 from mlbench_core.results.cells import COLUMNS, cells, judged
+from mlbench_core.results.comparisons import Comparison, compare
+from mlbench_core.results.flags import trial_flags
 from mlbench_core.trial import Record
 from mlbench_core.verify.rungs import Climb
 
@@ -29,7 +32,7 @@ class Results:
         """A row of metrics per cell and block; the keys and units are those of `results.cells.COLUMNS`."""
         order = {name: place for place, name in enumerate(self.config.get("models", ()))}
         return sorted(
-            judged(cells(self.records), self.parity),
+            judged(cells(self.records, self.environment, self._config().flags), self.parity),
             key=lambda row: (
                 order.get(row["model"], 0),
                 row["model"],
@@ -39,11 +42,34 @@ class Results:
             ),
         )
 
+    def comparisons(self) -> list[Comparison]:
+        """Every pair of frameworks and executions in every cell, with the ratio of their speeds and a verdict."""
+        config = self._config()
+        key = ("framework", "model", "dataset", "device", "precision")
+        apart = {
+            tuple(row[name] for name in key): row["parity"]
+            for row in self.cells()
+            if row["parity"].startswith("not comparable")
+        }
+
+        def problem(record: Record) -> str:
+            if record.status != "ok":
+                return f"{record.trial.framework} {record.status}: {record.reason}"
+            rejected = [flag for flag in trial_flags(record, config.flags) if flag.level == "rejected"]
+            if rejected:
+                return f"{record.trial.framework}: {rejected[0].text}"
+            return apart.get(tuple(getattr(record.trial, name) for name in key), "").removeprefix("not comparable: ")
+
+        return compare(self.records, config.compare, problem)
+
+    def _config(self) -> Config:
+        return Config.parse(self.config)
+
     def to_dataframe(self) -> pd.DataFrame:
-        """The cells as a pandas data frame with the columns of COLUMNS."""
+        """The cells as a pandas data frame with the columns of COLUMNS; flags as one text."""
         import pandas as pd
 
-        return pd.DataFrame(self.cells(), columns=list(COLUMNS))
+        return pd.DataFrame([flat(row) for row in self.cells()], columns=list(COLUMNS))
 
     def failures(self) -> list[Record]:
         """The trials that did not end well. What a framework does not offer is a failure only where it was asked for by name,
@@ -51,3 +77,8 @@ class Results:
         asked_for_all = any("all" in self.config.get(key, ()) for key in ("precision", "execution"))
         fine = {"ok", "unsupported"} if asked_for_all else {"ok"}
         return [record for record in self.records if record.status not in fine]
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a table: its flags as one text."""
+    return row | {"flags": "; ".join(map(str, row["flags"]))}

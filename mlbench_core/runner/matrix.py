@@ -6,8 +6,9 @@ import itertools
 import os
 import random
 import shutil
+from collections.abc import Iterable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mlbench_core import config as configuration
 from mlbench_core.config import Config
@@ -45,40 +46,46 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
     _check_interpreters(config, around)
     if config.executor not in registry.executors:
         raise ConfigError("executor: " + unknown("executor", config.executor, registry.executors))
-    precisions = _all(config.precision, configuration.ALL_PRECISIONS)
-    executions = _all(config.execution, configuration.EXECUTIONS[1:])
-    trials = []
-    for block in range(config.blocks):
-        cells = itertools.product(models, devices, precisions, executions, config.batch_sizes, frameworks)
-        found: dict[Trial, None] = {}
-        for model, device, precision, execution, batch_size, framework in cells:
-            dataset = dataset_for(config, model, registry)
-            epochs = config.for_model("num_epochs", model.name, model.aliases)
-            tasks: list[tuple[Task, int, int]] = [
-                ("train", batch_size, epochs if block == 0 else 0),
-                ("infer", config.inference_batch_size, 0),
-            ]
-            for task, size, num_epochs in tasks:
-                trial = Trial(
-                    framework=framework,
-                    model=model.name,
-                    dataset=dataset,
-                    device=device,
-                    batch_size=size,
-                    precision=precision,
-                    execution=execution,
-                    task=task,
-                    block=block,
-                    num_epochs=num_epochs,
-                    seed=config.seed,
-                    threads=config.threads or around.cpus,
-                    measure=config.measure,
-                )
-                found[trial] = None
-        order = list(found)
-        random.Random(f"{config.seed}/{block}").shuffle(order)
-        trials += order
-    return trials
+    profile = configuration.PROFILES.get(config.profile or "", {})
+    precisions = _all(profile.get("precision", config.precision), configuration.ALL_PRECISIONS)
+    executions = _all(profile.get("execution", config.execution), configuration.EXECUTIONS[1:])
+    first: dict[Trial, None] = {}
+    cells = itertools.product(models, devices, precisions, executions, config.batch_sizes, frameworks)
+    for model, device, precision, execution, batch_size, framework in cells:
+        dataset = dataset_for(config, model, registry)
+        epochs = config.for_model("num_epochs", model.name, model.aliases)
+        tasks: list[tuple[Task, int, int]] = [
+            ("train", batch_size, epochs),
+            ("infer", config.inference_batch_size, 0),
+        ]
+        for task, size, num_epochs in tasks:
+            trial = Trial(
+                framework=framework,
+                model=model.name,
+                dataset=dataset,
+                device=device,
+                batch_size=size,
+                precision=precision,
+                execution=execution,
+                task=task,
+                block=0,
+                num_epochs=num_epochs,
+                seed=config.seed,
+                threads=config.threads or around.cpus,
+                measure=config.measure,
+            )
+            first[trial] = None
+    return [trial for block in range(config.blocks) for trial in block_of(first, block)]
+
+
+def block_of(trials: Iterable[Trial], block: int) -> list[Trial]:
+    """The block of that number: every one of the trials once, in an order drawn from their seed and the number.
+
+    Only the first block, 0, trains for real.
+    """
+    found = [evolve(trial, block=block, num_epochs=0 if block else trial.num_epochs) for trial in trials]
+    random.Random(f"{found[0].seed}/{block}").shuffle(found)
+    return found
 
 
 def dataset_for(config: Config, model: ModelDescriptor, registry: Registry) -> str:

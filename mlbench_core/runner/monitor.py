@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+import time
+from collections.abc import Iterable
 from statistics import fmean
-from typing import Any
 
 import psutil
+from attrs import evolve
 
-from mlbench_core.runner import devices
-from mlbench_core.trial import Observed
+from mlbench_core.runner.gpu import Gpu, watched
+from mlbench_core.trial import Observed, Timeline
 
 INTERVAL_S = 0.1
-STEADY = {"measure", "train", "latency"}
-"""The phases that are sampled: those in which the worker does what its trial is about."""
+STEADY = {"measure", "step_latency", "train", "latency"}
+"""The phases in which the worker does what its trial is about: averages are over these."""
+LONGEST = 1200
+"""Samples in a timeline; when there are more, every other one is dropped, and only every other new one kept."""
 
 
 class Monitor:
@@ -22,48 +25,72 @@ class Monitor:
 
     def __init__(self, pid: int, gpu: str | None) -> None:
         self.phase = ""
-        self._pid, self._gpu = pid, gpu
-        self._host: list[float] = []
-        self._device: list[float] = []
-        self._busy: list[float] = []
+        self._pid, self._entry = pid, gpu
+        self._rows: list[tuple[float, str, int, int, float]] = []
+        self._steady: list[tuple[int, int, float]] = []
+        self._device_peak = 0
+        self._summary: dict[str, float] = {}
+        self._start = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def stop(self, wall_s: float) -> Observed:
-        """Ends the sampling and returns the means over the steady phases."""
+        """Ends the sampling and returns what was seen."""
         self._stop.set()
         self._thread.join()
+        gpu = bool(self._summary)
+        timeline = Timeline(
+            seconds=[round(row[0], 2) for row in self._rows],
+            phase=[row[1] for row in self._rows],
+            host_bytes=[row[2] for row in self._rows],
+        )
+        if gpu:
+            timeline = evolve(
+                timeline, device_bytes=[row[3] for row in self._rows], gpu_pct=[row[4] for row in self._rows]
+            )
         return Observed(
             wall_s=wall_s,
-            host_average_bytes=fmean(self._host) if self._host else None,
-            device_average_bytes=fmean(self._device) if self._device else None,
-            gpu_utilization_pct=fmean(self._busy) if self._busy else None,
-            samples=len(self._host),
+            host_average_bytes=_mean(host for host, _, _ in self._steady),
+            device_average_bytes=_mean(device for _, device, _ in self._steady) if gpu else None,
+            device_peak_bytes=self._device_peak if gpu else None,
+            gpu_utilization_pct=_mean(busy for _, _, busy in self._steady) if gpu else None,
+            timeline=timeline,
+            gpu=self._summary,
         )
 
     def _run(self) -> None:
-        with ExitStack() as stack:
-            library = stack.enter_context(devices.nvml()) if self._gpu else None
-            gpu = devices.handle(library, self._gpu) if library and self._gpu else None
-            idle = library.nvmlDeviceGetMemoryInfo(gpu).used if library else 0
+        with watched(self._entry, self._pid) as gpu:
             try:
                 process = psutil.Process(self._pid)
+                stride = taken = 1
                 while not self._stop.wait(INTERVAL_S):
-                    if self.phase in STEADY:
-                        self._host.append(process.memory_info().rss)
-                        if library:
-                            self._sample_gpu(library, gpu, idle)
+                    row = self._sample(process, gpu)
+                    if taken % stride == 0:
+                        self._rows.append(row)
+                    if len(self._rows) > LONGEST:
+                        del self._rows[::2]
+                        stride *= 2
+                    taken += 1
             except psutil.NoSuchProcess:
-                return
+                pass
+            if gpu:
+                self._summary = gpu.summary()
 
-    def _sample_gpu(self, library: Any, gpu: Any, idle: int) -> None:
-        self._busy.append(library.nvmlDeviceGetUtilizationRates(gpu).gpu)
-        try:
-            mine = [p.usedGpuMemory for p in library.nvmlDeviceGetComputeRunningProcesses(gpu) if p.pid == self._pid]
-        except library.NVMLError:
-            mine = []
-        # In a container or a virtual machine NVML may not know our process numbers: then what the card holds beyond what
-        # it held when the worker started is ours.
-        used = mine[0] if mine and mine[0] else library.nvmlDeviceGetMemoryInfo(gpu).used - idle
-        self._device.append(used)
+    def _sample(self, process: psutil.Process, gpu: Gpu | None) -> tuple[float, str, int, int, float]:
+        phase, host, device, busy = self.phase, process.memory_info().rss, 0, 0.0
+        if gpu:
+            reading = gpu.read()
+            device, busy = reading.memory_bytes, reading.busy_pct
+            self._device_peak = max(self._device_peak, device)
+        if phase in STEADY:
+            self._steady.append((host, device, busy))
+            if gpu:
+                gpu.read_more()
+        return time.monotonic() - self._start, phase, host, device, busy
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    """The mean, or None of nothing."""
+    found = list(values)
+    return fmean(found) if found else None

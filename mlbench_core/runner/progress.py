@@ -15,10 +15,13 @@ WORDS = {
     "first_step": "first step",
     "warmup": "warming up",
     "measure": "measuring",
+    "step_latency": "timing single steps",
     "train": "training",
     "evaluate": "evaluating",
     "latency": "answering queries",
     "save": "saving and loading",
+    "teardown": "ending",
+    "peak": "measuring the device's peak",
 }
 
 
@@ -26,7 +29,7 @@ class TrialProgress:
     """A context manager whose `on_event` and `on_download` a Suite calls."""
 
     def __init__(self, console: Console, trials: int) -> None:
-        self._console = console
+        self._console, self._total = console, trials
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -63,6 +66,10 @@ class TrialProgress:
                 total=event["total"],
                 visible=True,
             )
+        elif kind == "extended":
+            self._total += event["trials"]
+            self._progress.update(self._all, total=self._total)
+            self._console.print(f"block {trial.block + 1}: an interval is not narrow enough yet", highlight=False)
         elif kind == "record":
             record = event["record"]
             self._progress.update(self._epochs, visible=False)

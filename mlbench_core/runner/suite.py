@@ -15,12 +15,13 @@ from mlbench_core.errors import ConfigError
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.plugins import FRAMEWORKS, attribute, find, load_registry
 from mlbench_core.results import Results
+from mlbench_core.results.comparisons import unfinished
 from mlbench_core.runner import devices
 from mlbench_core.runner.journal import Journal
 from mlbench_core.runner.local import ExecutorSetting
-from mlbench_core.runner.matrix import Surroundings, available_cpus, expand
+from mlbench_core.runner.matrix import Surroundings, available_cpus, block_of, expand
 from mlbench_core.runner.verification import Verification, verify
-from mlbench_core.trial import Job, Record, Trial, from_json
+from mlbench_core.trial import Calibration, Job, Record, Trial, from_json
 from mlbench_core.verify.rungs import Climb
 
 OnEvent = Callable[[Trial, dict[str, Any]], None]
@@ -41,6 +42,7 @@ class Suite:
         around = Surroundings(find(FRAMEWORKS), len(devices.visible()), available_cpus())
         self.trials = expand(self.config, self.registry, around, skip_frameworks)
         self._offered: dict[tuple[str, str], FrameworkInfo] = {}
+        self._calibrated: dict[Trial, Calibration] = {}
 
     def run(
         self,
@@ -59,18 +61,23 @@ class Suite:
         tell: OnEvent = on_event or (lambda _trial, _event: None)
         output = _make_folder(Path(self.config.output))
         data = self._prepare(on_download)
-        facts = environment.facts()
+        facts = environment.facts(devices.facts())
         journal = Journal(output / "journal.jsonl")
         records: list[Record] = []
         interrupted = False
         try:
-            for trial in self.trials:
-                tell(trial, {"event": "start"})
-                record = self._run_one(trial, data[trial.model, trial.dataset], output, tell)
-                journal.append(record)
-                records.append(record)
-                self.registry.hook.trial_finished(record=record)
-                tell(trial, {"event": "record", "record": record})
+            queue = self.trials
+            while queue:
+                for trial in queue:
+                    tell(trial, {"event": "start"})
+                    record = self._run_one(trial, data[trial.model, trial.dataset], output, tell)
+                    journal.append(record)
+                    records.append(record)
+                    self.registry.hook.trial_finished(record=record)
+                    tell(trial, {"event": "record", "record": record})
+                queue = self._another_block(Results(tuple(records), self.config.to_dict(), facts, parity=parity))
+                if queue:
+                    tell(queue[0], {"event": "extended", "trials": len(queue)})
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -126,6 +133,20 @@ class Suite:
                 )
         return folders
 
+    def _another_block(self, so_far: Results) -> list[Trial]:
+        """The trials of one more block: of every cell and metric with an interval that is not as narrow as asked for."""
+        until = self.config.extend_until
+        if until is None:
+            return []
+        wide = unfinished(so_far.comparisons(), until)
+        cells = {(c.trial.task, c.trial.model, c.trial.device, c.trial.batch_size, c.trial.precision) for c in wide}
+        first = [
+            t
+            for t in self.trials
+            if t.block == 0 and (t.task, t.model, t.device, t.batch_size, t.precision) in cells
+        ]
+        return block_of(first, 1 + max(record.trial.block for record in so_far.records)) if first else []
+
     def _run_one(self, trial: Trial, data: Path, output: Path, tell: OnEvent) -> Record:
         offered = self._offered.get((trial.framework, trial.device))
         problem = offered.refusal(trial.precision, trial.execution) if offered else ""
@@ -143,9 +164,12 @@ class Suite:
             log=output / "logs" / f"{trial.label}-{trial.key[:6]}.log",
             on_event=follow,
         )
-        job = Job(trial, self.registry.models[trial.model].source, data=str(data), scratch="")
+        source, known = self.registry.models[trial.model].source, self._calibrated.get(trial.arm)
+        job = Job(trial, source, data=str(data), scratch="", calibration=known)
         execute = attribute(self.registry.executors[self.config.executor].run)
         record: Record = execute(job, setting)
+        if record.measured.calibration is not None:
+            self._calibrated.setdefault(trial.arm, record.measured.calibration)
         return record
 
     def _report(self, results: Results, output: Path) -> None:

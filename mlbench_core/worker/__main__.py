@@ -6,12 +6,16 @@ from any language, goes to standard error, which the parent sends to a log file.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import traceback
-from collections.abc import Callable
-from typing import Any
+import time
+
+STARTED = time.perf_counter()  # before anything else is imported
+
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
 
 
 def main() -> int:
@@ -48,7 +52,7 @@ def main() -> int:
 
 
 def _work(payload: dict[str, Any], emit: Callable[..., None]) -> None:
-    """Runs a trial, or climbs the parity ladder; the CPUs are set before anything that starts threads is imported."""
+    """Runs a trial, climbs the parity ladder, or says what a framework is; CPUs are set before anything starts threads."""
     ((kind, data),) = payload.items()
     _pin((data["trial"] if kind == "trial" else data)["threads"])
     from mlbench_core.trial import Job, from_json, to_json
@@ -56,7 +60,13 @@ def _work(payload: dict[str, Any], emit: Callable[..., None]) -> None:
     if kind == "trial":
         from mlbench_core.worker.tasks import run
 
-        emit("done", measured=to_json(run(from_json(data, Job), emit)))
+        emit("done", measured=to_json(run(from_json(data, Job), emit, STARTED)))
+    elif kind == "inspect":
+        from mlbench_core.trial import Plan
+        from mlbench_core.worker.tasks import enter
+
+        _, info = enter(data["framework"], from_json(data["plan"], Plan))
+        emit("done", info=to_json(info))
     else:
         from mlbench_core.verify.rungs import VerifyJob
         from mlbench_core.worker.parity import verify

@@ -1,12 +1,13 @@
-"""This process's own peak memory, as the kernel counts it."""
+"""This process's own memory, as the kernel counts it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mlbench_core.trial import MemoryReading
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+STATUS, CLEAR, NOW = Path("/proc/self/status"), Path("/proc/self/clear_refs"), Path("/proc/self/statm")
 
 
 def reset_host_peak() -> None:
@@ -27,3 +28,11 @@ def host_peak() -> list[MemoryReading]:
     except OSError:
         return []
     return [MemoryReading("host_peak", int(line.split()[1]) * 1024) for line in lines if line.startswith("VmHWM:")]
+
+
+def resident() -> int | None:
+    """The present resident size in bytes, or None where there is no /proc."""
+    try:
+        return int(NOW.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None

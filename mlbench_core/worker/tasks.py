@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +24,8 @@ from mlbench_core.errors import MlbenchError, PluginError, UnsupportedError
 from mlbench_core.hookspecs import Batch, FrameworkInfo
 from mlbench_core.plugins import Framework, attribute, build_model, load_framework
 from mlbench_core.trial import Epoch, Job, Measured, Plan, to_json
-from mlbench_core.worker import memory, timing
+from mlbench_core.worker import memory, strain, timing
+from mlbench_core.worker.peak import measure_peak
 from mlbench_core.worker.training import accuracy, train
 
 Emit = Callable[..., None]
@@ -53,14 +56,16 @@ class Stage:
         self.phases[name] = self.phases.get(name, 0.0) + perf_counter() - start
 
 
-def run(job: Job, emit: Emit) -> Measured:
+def run(job: Job, emit: Emit, started: float | None = None) -> Measured:
     """Runs the job's trial and returns what was measured.
 
-    Raises UnsupportedError for what the framework does not offer, MlbenchError for results that cannot stand.
+    started: `perf_counter()` when this process began to import; what came before now is the phase "start". Raises
+    UnsupportedError for what the framework does not offer, MlbenchError for results that cannot stand.
     """
     emit("phase", name="setup")
     start = perf_counter()
     stage, session = _set_up(job, emit)
+    stage.phases["start"] = start - (start if started is None else started)
     stage.phases["setup"] = perf_counter() - start
     measured = Measured(
         framework_version=stage.info.version,
@@ -68,20 +73,49 @@ def run(job: Job, emit: Emit) -> Measured:
         execution=stage.plan.execution,
         num_parameters=_count_parameters(stage, session),
         flops_per_sample=stage.architecture.flops(job.trial.task),
-        knobs=stage.framework.read_knobs(session) if "read_knobs" in stage.framework.hooks else {},
+        knobs=_knobs(stage, session),
     )
     memory.reset_host_peak()
     finish = _train if job.trial.task == "train" else _infer
     session, measured = finish(stage, session, measured)
-    probe = stage.framework.memory_probe(session) if "memory_probe" in stage.framework.hooks else []
-    stage.framework.close_session(session)
-    return evolve(measured, phases=stage.phases, memory=[*probe, *memory.host_peak()])
+    with stage.phase("teardown"):
+        probe = stage.framework.memory_probe(session) if "memory_probe" in stage.framework.hooks else []
+        measured = evolve(measured, memory=[*probe, *memory.host_peak()])
+        stage.framework.close_session(session)
+    if job.trial.task == "infer" and job.trial.block == 0:
+        with stage.phase("peak"):
+            measured = evolve(measured, peak_flops=_peak(stage))
+    return evolve(measured, phases=stage.phases)
+
+
+def _knobs(stage: Stage, session: Any) -> dict[str, str]:
+    """What the framework reads back, and the CPUs that the system lets this process use."""
+    knobs = stage.framework.read_knobs(session) if "read_knobs" in stage.framework.hooks else {}
+    if hasattr(os, "sched_getaffinity"):
+        knobs = {**knobs, "cpu_affinity": ",".join(map(str, sorted(os.sched_getaffinity(0))))}
+    return knobs
+
+
+def _peak(stage: Stage) -> float | None:
+    """None if the framework cannot: a missing yardstick must not cost the trial. The log says why."""
+    try:
+        return measure_peak(stage.framework, stage.plan)
+    except Exception:
+        traceback.print_exc(file=sys.stderr)
+        return None
+
+
+def enter(name: str, plan: Plan) -> tuple[Framework, FrameworkInfo]:
+    """The framework of this process and what it offers. The order matters: its environment first, then the framework itself."""
+    framework = load_framework(name)
+    if "worker_environment" in framework.hooks:
+        os.environ.update(framework.worker_environment(plan) or {})
+    return framework, framework.framework_info()
 
 
 def _set_up(job: Job, emit: Emit) -> tuple[Stage, Any]:
-    """Everything before the first step. The order matters: environment, then framework, then what needs either."""
+    """Everything before the first step."""
     trial = job.trial
-    framework = load_framework(trial.framework)
     arrays = open_prepared(job.data)
     architecture: Architecture = attribute(job.model.factory)(arrays.input_shape, arrays.num_classes)
     plan = Plan(
@@ -94,9 +128,7 @@ def _set_up(job: Job, emit: Emit) -> tuple[Stage, Any]:
         seed=trial.seed,
         task=trial.task,
     )
-    if "worker_environment" in framework.hooks:
-        os.environ.update(framework.worker_environment(plan) or {})
-    info: FrameworkInfo = framework.framework_info()
+    framework, info = enter(trial.framework, plan)
     emit("info", info=to_json(info))
     plan = evolve(plan, execution=info.default_execution if trial.execution == "default" else trial.execution)
     problem = info.refusal(plan.precision, plan.execution)
@@ -121,16 +153,57 @@ def _count_parameters(stage: Stage, session: Any) -> int:
     return sum(held[p.name].size for p in table if p.trainable)
 
 
-def _measure(stage: Stage, session: Any, step: timing.Step, ring: list[Any]) -> tuple[float, int, list[float]]:
-    """First step, warm-up, values: (first step's seconds, steps per value, seconds per value)."""
+def _measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -> Measured:
+    """First step, warm-up, values, and what tells whether the values can be trusted."""
     measure = stage.job.trial.measure
-    loop = timing.Loop(step, stage.framework.synchronize, session, ring)
     with stage.phase("first_step"):
         first = loop.run(1)
     with stage.phase("warmup"):
-        k = timing.calibrate(loop, timing.warm_up(loop, measure), measure)
+        calibration, settled = timing.warm_up(loop, measure, stage.job.calibration)
+    in_use: list[int] = []
+    compiled, strained = _compilations(stage, session), strain.counters()
     with stage.phase("measure"):
-        return first, k, timing.measure_values(loop, k, measure)
+        values = timing.measure_values(
+            loop, calibration.steps_per_value, measure, lambda: in_use.extend(_in_use(stage, session))
+        )
+    strained, now_compiled = strain.since(strained), _compilations(stage, session)
+    if stage.job.calibration is not None:
+        settled = timing.settled_while_measured(values, measure)
+    return evolve(
+        measured,
+        first_step_s=first,
+        calibration=calibration,
+        values=values,
+        settled=settled,
+        compilations=None if now_compiled is None or compiled is None else now_compiled - compiled,
+        memory_during=in_use,
+        read_back_s=_read_back(stage, session, loop, calibration.steps_per_value),
+        strain=strained,
+    )
+
+
+def _compilations(stage: Stage, session: Any) -> int | None:
+    return stage.framework.compilations(session) if "compilations" in stage.framework.hooks else None
+
+
+def _in_use(stage: Stage, session: Any) -> list[int]:
+    """Bytes in use now: live tensors on an accelerator, resident memory on the CPU; nothing where it cannot be known."""
+    if not stage.plan.accelerated:
+        size = memory.resident()
+        return [] if size is None else [size]
+    probe = stage.framework.memory_probe(session) if "memory_probe" in stage.framework.hooks else []
+    return [reading.bytes for reading in probe if reading.name == "live_tensors"]
+
+
+def _read_back(stage: Stage, session: Any, loop: timing.Loop, steps: int) -> float:
+    """Seconds that a result still takes to reach the host once synchronize has returned, after a whole value's steps."""
+    handle = None
+    for i in range(steps):
+        handle = loop.step(session, loop.batches[i % len(loop.batches)])
+    stage.framework.synchronize(session, handle)
+    start = perf_counter()
+    stage.framework.to_numpy(session, handle)
+    return perf_counter() - start
 
 
 def _place(stage: Stage, session: Any, source: Iterator[Batch], count: int) -> list[Any]:
@@ -143,13 +216,15 @@ def _train(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measure
     trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
     scratch = Path(stage.job.scratch)
     # Measuring trains the model; the real training must start from the same weights as everybody's, so keep them.
-    start = framework.save(session, scratch / "start")
+    start = framework.save(session, scratch / "start") if trial.block == 0 else None
     ring = _place(stage, session, batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, 0), RING)
-    first, k, values = _measure(stage, session, framework.train_step, ring)
-    measured = evolve(measured, first_step_s=first, steps_per_value=k, values=values)
-    if trial.block > 0:
+    loop = timing.Loop(framework.train_step, framework.synchronize, session, ring)
+    measured = _measure(stage, session, loop, measured)
+    if start is None:
         return session, measured
-    del ring
+    with stage.phase("step_latency"):
+        latencies, dispatches = loop.each(trial.measure.latency_steps, trial.measure.latency_seconds)
+    del ring, loop
     session = framework.load(session, start)
     with stage.phase("train"):
         epochs = train(framework, session, arrays, trial, stage.emit)
@@ -163,6 +238,8 @@ def _train(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measure
     _require_finite(epochs)
     return session, evolve(
         measured,
+        step_latencies=latencies,
+        step_dispatches=dispatches,
         epochs=epochs,
         final_train_accuracy=final[0],
         final_val_accuracy=final[1],
@@ -201,11 +278,11 @@ def _infer(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measure
     trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
     source = batches(arrays.x_val, arrays.y_val, trial.batch_size, trial.seed, 0)
     ring = _place(stage, session, source, 8 * RING)
-    first, k, values = _measure(stage, session, framework.infer, ring)
     loop = timing.Loop(framework.infer, framework.synchronize, session, ring)
+    measured = _measure(stage, session, loop, measured)
     with stage.phase("latency"):
-        latencies = loop.each(trial.measure.queries)
+        latencies, _ = loop.each(trial.measure.queries)
     logits = framework.to_numpy(session, framework.infer(session, ring[0]))
     if not np.all(np.isfinite(logits)):
         raise MlbenchError("the logits of an untrained model are not finite")
-    return session, evolve(measured, first_step_s=first, steps_per_value=k, values=values, latencies=latencies)
+    return session, evolve(measured, latencies=latencies)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
 from time import perf_counter
 from typing import Any
 
 from attrs import frozen
 
-from mlbench_core.config import Measure
+from mlbench_core.thresholds import Measure
+from mlbench_core.trial import Calibration
+from mlbench_core.worker.steadiness import steady, steady_somewhere
 
 Step = Callable[[Any, Any], Any]
 Synchronize = Callable[[Any, Any], bool]
@@ -39,20 +42,48 @@ class Loop:
         self.synchronize(session, handle)
         return perf_counter() - start
 
-    def each(self, steps: int) -> list[float]:
-        """Seconds of each of `steps` steps, synchronised after every one: latency, not throughput."""
+    def each(self, steps: int, max_seconds: float = math.inf) -> tuple[list[float], list[float]]:
+        """At most `steps` steps, synchronised after every one: (seconds of each, seconds until its call returned).
+
+        This is latency, not throughput. Ends after `max_seconds`.
+        """
         step, synchronize, session, batches = self.step, self.synchronize, self.session, self.batches
         size = len(batches)
-        seconds = []
+        seconds: list[float] = []
+        dispatches: list[float] = []
+        end = perf_counter() + max_seconds
         for i in range(steps):
             start = perf_counter()
-            synchronize(session, step(session, batches[i % size]))
-            seconds.append(perf_counter() - start)
-        return seconds
+            handle = step(session, batches[i % size])
+            returned = perf_counter()
+            synchronize(session, handle)
+            done = perf_counter()
+            seconds.append(done - start)
+            dispatches.append(returned - start)
+            if done > end:
+                break
+        return seconds, dispatches
 
 
-def warm_up(loop: Loop, measure: Measure) -> float:
-    """Runs at least `warmup_steps` steps and `warmup_seconds`; returns the seconds of one step at the end of it."""
+@frozen
+class Timed:
+    """What `measure` found. values: seconds of `calibration.steps_per_value` steps each. settled: None if nobody looked."""
+
+    calibration: Calibration
+    values: list[float]
+    settled: bool | None
+
+
+def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> tuple[Calibration, bool | None]:
+    """Steps that do not count, until the process is steady: (k and the steps it took, whether it became steady).
+
+    At least `warmup_steps` and `warmup_seconds`; then k is calibrated, and values are taken until two windows of them are
+    alike or `steady_limit` is reached. An arm whose first block has been `known` does the same number of steps without
+    looking: then steadiness is judged on what is measured, and None is returned here.
+    """
+    if known is not None:
+        loop.run(known.warmup_steps)
+        return known, None
     start = perf_counter()
     done, chunk, per_step = 0, 1, math.inf
     while done < measure.warmup_steps or perf_counter() - start < measure.warmup_seconds:
@@ -60,26 +91,52 @@ def warm_up(loop: Loop, measure: Measure) -> float:
         done += chunk
         # Larger chunks as it goes on, each of about a value's length, so that the last one is a fair estimate.
         chunk = max(1, min(2 * chunk, math.ceil(measure.value_seconds / per_step)))
-    return per_step if done else loop.run(1)
+    k, tried = calibrate(loop, per_step if done else loop.run(1), measure)
+    done += tried
+    values: list[float] = []
+    window, settled = measure.steady_window, None
+    if measure.steady_limit:
+        settled = False
+        while not settled and len(values) < max(measure.steady_limit, 2 * window):
+            values.append(loop.run(k))
+            settled = len(values) >= 2 * window and steady(values[-2 * window : -window], values[-window:])
+    return Calibration(k, max(1, done + k * len(values))), settled
 
 
-def calibrate(loop: Loop, per_step: float, measure: Measure) -> int:
-    """k: the number of steps that takes at least `value_seconds`, tried out from an estimate of one step's seconds on."""
+def calibrate(loop: Loop, per_step: float, measure: Measure) -> tuple[int, int]:
+    """(k, steps done): the number of steps that takes at least `value_seconds`, tried out from an estimate of one step on."""
     steps = max(1, math.ceil(measure.value_seconds / per_step))
+    done = 0
     for _ in range(5):  # each try more than halves what is missing; a machine that keeps changing is not waited for
         seconds = loop.run(steps)
+        done += steps
         if seconds >= measure.value_seconds:
             break
         steps = max(steps + 1, math.ceil(1.1 * steps * measure.value_seconds / seconds))
-    return steps
+    return steps, done
 
 
-def measure_values(loop: Loop, steps: int, measure: Measure) -> list[float]:
-    """Values in seconds: at least `min_values` and `min_seconds` of them, at most `max_seconds`."""
+def measure_values(loop: Loop, steps: int, measure: Measure, after: Callable[[], None] = lambda: None) -> list[float]:
+    """Values in seconds, of `steps` steps each; `after` is called behind each, outside the clock.
+
+    Ends with `min_values` values and `min_seconds`, or early when they agree to within `early_deviation`, or at `max_seconds`.
+    """
     values: list[float] = []
     start = perf_counter()
     while True:
         values.append(loop.run(steps))
         elapsed = perf_counter() - start
+        after()
         if elapsed >= measure.max_seconds or (len(values) >= measure.min_values and elapsed >= measure.min_seconds):
             return values
+        if elapsed >= measure.early_seconds and len(values) >= max(2, measure.early_values):
+            mean = fmean(values)
+            if stdev(values, mean) < measure.early_deviation * mean:
+                return values
+
+
+def settled_while_measured(values: Sequence[float], measure: Measure) -> bool | None:
+    """For a process whose warm-up was not watched: whether any two neighbouring windows of its values are alike."""
+    if not measure.steady_limit:
+        return None
+    return steady_somewhere(values, min(measure.steady_window, len(values) // 2))

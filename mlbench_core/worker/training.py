@@ -23,7 +23,7 @@ def train(framework: Framework, session: Any, arrays: Arrays, trial: Trial, emit
     steps = len(arrays.y_train) // trial.batch_size
     epochs = []
     for epoch in range(trial.num_epochs):
-        wait = place = 0.0
+        wait = place = dispatch = device = 0.0
         handles = []
         source = batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, epoch)
         start = told = perf_counter()
@@ -35,15 +35,20 @@ def train(framework: Framework, session: Any, arrays: Arrays, trial: Trial, emit
             at = perf_counter()
             wait, place = wait + loaded - before, place + at - loaded
             handles.append(framework.train_step(session, placed))
+            returned = perf_counter()
+            dispatch += returned - at
             if i % IN_FLIGHT == IN_FLIGHT - 1:
                 framework.synchronize(session, handles[-1])
+                device += perf_counter() - returned
             if at - told > 0.5:
                 emit("progress", done=epoch * steps + i, total=trial.num_epochs * steps)
                 told = at
+        before = perf_counter()
         framework.synchronize(session, handles[-1])
-        seconds = perf_counter() - start
+        end = perf_counter()
+        seconds, device = end - start, device + end - before
         loss = float(np.mean([framework.to_numpy(session, handle) for handle in handles]))
-        epochs.append(Epoch(seconds, loss, wait, place, steps * trial.batch_size))
+        epochs.append(Epoch(seconds, loss, wait, place, dispatch, device, steps * trial.batch_size))
     return epochs
 
 

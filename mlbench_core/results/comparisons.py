@@ -1,0 +1,160 @@
+"""Comparisons: every pair of arms of a cell, with the ratio of their speeds, its interval and a verdict."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import Any
+
+from attrs import field, frozen
+
+from mlbench_core.results.flags import seconds_per_step
+from mlbench_core.stats.ratio import Ratio, holm, ratio
+from mlbench_core.stats.time_to import crossover
+from mlbench_core.stats.verdict import Verdict, blocks_needed, verdict
+from mlbench_core.thresholds import Compare, ExtendUntil
+from mlbench_core.trial import Record, Trial
+
+TRAINING, LATENCY = "training throughput", "inference latency"
+
+
+@frozen
+class Comparison:
+    """a compared with b, alike in all but framework and execution.
+
+    metric: TRAINING or LATENCY. ratio: of speeds, above 1 where a is faster; None where not a single block has both. adjusted_p: by
+    Holm over the pairs of this cell and metric. blocks_needed: in all, until the verdict would be clear; None if it is, or cannot be
+    told. reason: why the two are not comparable. crossover_step: the training step at which the arm with the slower first step has
+    caught up. trial: a's, for the cell's other coordinates.
+    """
+
+    trial: Trial
+    metric: str
+    a: str
+    b: str
+    verdict: Verdict
+    ratio: Ratio | None = None
+    adjusted_p: float | None = None
+    blocks_needed: int | None = None
+    reason: str = ""
+    crossover_step: int | None = None
+
+    def describe(self) -> str:
+        """One sentence: who is how much faster, how sure that is, or what is missing."""
+        cell = f"{self.trial.model} on {self.trial.device}, {self.metric}"
+        if self.ratio is None or self.verdict == "not comparable":
+            return f"{cell}: {self.a} and {self.b} are not comparable: {self.reason}"
+        interval = (
+            f"ratio of speeds {self.ratio.value:.3f}"
+            if self.ratio.low is None
+            else f"ratio of speeds {self.ratio.value:.3f} [{self.ratio.low:.3f}, {self.ratio.high:.3f}]"
+        )
+        blocks = f"{self.ratio.blocks} block" + ("s" if self.ratio.blocks > 1 else "")
+        if self.verdict == "inconclusive":
+            more = "more blocks are needed" if self.blocks_needed is None else f"{self.blocks_needed} blocks needed"
+            return f"{cell}: {self.a} and {self.b}: no significant difference shown, {interval}, {blocks}; {more}"
+        words = "as fast as" if self.verdict == "equivalent" else f"{self.verdict} than"
+        return f"{cell}: {self.a} is {words} {self.b}: {interval}, {blocks}"
+
+
+@frozen
+class Arm:
+    """The records of one framework and execution in a cell, by block."""
+
+    label: str
+    records: dict[int, Record] = field(factory=dict)
+
+
+def compare(
+    records: Iterable[Record], compared: Compare, problem: Callable[[Record], str] = lambda _record: ""
+) -> list[Comparison]:
+    """Every pair of arms in every cell and metric. problem: why a record cannot be compared, empty if it can."""
+    found = []
+    for metric, cell in _cells(records):
+        pairs = [
+            (a, b, _reason([*a.records.values(), *b.records.values()], problem)) for a, b in itertools.combinations(cell, 2)
+        ]
+        ratios = [None if reason else _ratio(a, b, metric, compared) for a, b, reason in pairs]
+        tested = [r.p for r in ratios if r is not None and r.p is not None]
+        adjusted = iter(holm(tested))
+        for (a, b, reason), r in zip(pairs, ratios, strict=True):
+            p = next(adjusted) if r is not None and r.p is not None else None
+            found.append(_comparison(metric, a, b, reason, r, p, len(tested), compared))
+    return found
+
+
+def unfinished(comparisons: Iterable[Comparison], until: ExtendUntil) -> list[Comparison]:
+    """Those whose interval is still wider than `until` wants, and that more blocks could make narrower."""
+    return [
+        c
+        for c in comparisons
+        if c.ratio is not None
+        and c.ratio.blocks < until.max_blocks
+        and (c.ratio.half_width is None or c.ratio.half_width > until.half_width)
+    ]
+
+
+def _comparison(
+    metric: str, a: Arm, b: Arm, reason: str, r: Ratio | None, p: float | None, tested: int, compared: Compare
+) -> Comparison:
+    first = next(iter(a.records.values()))
+    if r is None:
+        return Comparison(
+            first.trial, metric, a.label, b.label, "not comparable", reason=reason or "no block has values of both"
+        )
+    judged = verdict(r, p, compared)
+    return Comparison(
+        first.trial,
+        metric,
+        a.label,
+        b.label,
+        judged,
+        r,
+        p,
+        blocks_needed(r, tested, compared) if judged == "inconclusive" else None,
+        crossover_step=_crossover(a, b) if metric == TRAINING else None,
+    )
+
+
+def _cells(records: Iterable[Record]) -> list[tuple[str, list[Arm]]]:
+    """(metric, arms) for each cell of the matrix, in the order of the records."""
+    cells: dict[tuple[Any, ...], dict[tuple[str, str], Arm]] = {}
+    for record in records:
+        t = record.trial
+        metric = TRAINING if t.task == "train" else LATENCY
+        key = (metric, t.model, t.dataset, t.device, t.batch_size, t.precision)
+        arms = cells.setdefault(key, {})
+        arm = arms.setdefault((t.framework, t.execution), Arm(_label(record)))
+        arm.records[t.block] = record
+    return [(str(key[0]), list(arms.values())) for key, arms in cells.items()]
+
+
+def _label(record: Record) -> str:
+    execution = record.trial.execution
+    return record.trial.framework if execution == "default" else f"{record.trial.framework} ({execution})"
+
+
+def _reason(records: Iterable[Record], problem: Callable[[Record], str]) -> str:
+    return next((reason for record in records if (reason := problem(record))), "")
+
+
+def _ratio(a: Arm, b: Arm, metric: str, compared: Compare) -> Ratio | None:
+    seconds = [(_seconds(a.records[n], metric), _seconds(b.records[n], metric)) for n in a.records if n in b.records]
+    both = [(x, y) for x, y in seconds if x is not None and y is not None]
+    return ratio([x for x, _ in both], [y for _, y in both], compared.confidence) if both else None
+
+
+def _seconds(record: Record, metric: str) -> float | None:
+    """The process's own number, in seconds: a training step's, or the median query's."""
+    if metric == TRAINING:
+        return seconds_per_step(record) if record.measured.values else None
+    return median(record.measured.latencies) if record.measured.latencies else None
+
+
+def _crossover(a: Arm, b: Arm) -> int | None:
+    starts = [[r.measured.first_step_s for r in arm.records.values() if r.measured.first_step_s] for arm in (a, b)]
+    steps = [[seconds_per_step(r) for r in arm.records.values() if r.measured.values] for arm in (a, b)]
+    if not all([*starts, *steps]):
+        return None
+    return crossover(median(starts[0]), median(steps[0]), median(starts[1]), median(steps[1]))

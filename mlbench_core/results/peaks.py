@@ -1,0 +1,42 @@
+"""What a device can do at most, measured and by its data sheet: the yardstick for MFU and for what is impossible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mlbench_core.trial import Record
+
+DATA_SHEETS: dict[str, dict[str, float]] = {
+    # Dense operations per second without sparsity, from NVIDIA's data sheets of the SXM (else PCIe) cards; the longest name that
+    # the card's own name contains counts. bf16 and fp16 run at the same rate on all of them but T4 and V100.
+    "H200": {"fp32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "fp16": 989.4e12, "fp64": 67e12},
+    "H100 PCIe": {"fp32": 51e12, "tf32": 378e12, "bf16": 756e12, "fp16": 756e12, "fp64": 51e12},
+    "H100": {"fp32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "fp16": 989.4e12, "fp64": 67e12},
+    "A100": {"fp32": 19.5e12, "tf32": 156e12, "bf16": 312e12, "fp16": 312e12, "fp64": 19.5e12},
+    "L40S": {"fp32": 91.6e12, "tf32": 183e12, "bf16": 362e12, "fp16": 362e12},
+    "L4": {"fp32": 30.3e12, "tf32": 60e12, "bf16": 121e12, "fp16": 121e12},
+    "V100": {"fp32": 15.7e12, "fp16": 125e12, "fp64": 7.8e12},
+    "T4": {"fp32": 8.1e12, "fp16": 65e12},
+}
+
+
+def measured_peaks(records: Iterable[Record]) -> dict[tuple[str, str], float]:
+    """Operations per second of the fastest matrix product that any framework reached, by (device, precision)."""
+    peaks: dict[tuple[str, str], float] = {}
+    for record in records:
+        key = (record.trial.device, record.trial.precision)
+        if record.measured.peak_flops:
+            peaks[key] = max(peaks.get(key, 0.0), record.measured.peak_flops)
+    return peaks
+
+
+def data_sheet_peak(environment: Mapping[str, Any], device: str, precision: str) -> float | None:
+    """Operations per second by the data sheet of the card behind "cuda:N"; None for the CPU and for cards not in the table."""
+    gpus = environment.get("gpus") or []
+    number = device.partition(":")[2]
+    if not number.isdigit() or int(number) >= len(gpus):
+        return None
+    name = gpus[int(number)]["name"]
+    found = [card for card in DATA_SHEETS if card in name]
+    return DATA_SHEETS[max(found, key=len)].get(precision) if found else None

@@ -1,0 +1,104 @@
+"""The interval on a ratio of speeds, from blocks: one number per process, never pooled values.
+
+Values inside a process are correlated and processes differ, so the process is the unit: a block holds one process of each arm,
+and the ratio's logarithm is averaged over blocks. With few blocks that is Student's t; no bootstrap (a percentile bootstrap of
+5 blocks is wrong 17 % of the time).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+from scipy import stats
+
+SIGN_FLIP_BLOCKS = 6
+"""Fewer blocks than this have fewer than 64 ways to flip signs, and no p below 0.05 is possible."""
+RESAMPLES = 9999
+"""More ways than this (from 14 blocks on) are sampled, with a fixed seed."""
+
+
+@frozen
+class Ratio:
+    """A ratio of speeds, a's over b's: above 1, a is faster.
+
+    value: exp of the mean log-ratio. low, high: its interval. p: two-sided, of "the ratio is 1". sign_flip_p: the same without
+    assuming normality, from 6 blocks. deviation: of the blocks' log-ratios. With one block all but `value` and `blocks` are None.
+    """
+
+    value: float
+    blocks: int
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    sign_flip_p: float | None = None
+    deviation: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the interval's width, as a share: 0.01 is +-1 %."""
+        return None if self.low is None or self.high is None else math.sqrt(self.high / self.low) - 1
+
+
+def ratio(seconds_a: Sequence[float], seconds_b: Sequence[float], confidence: float) -> Ratio:
+    """The ratio of a's speed to b's, from paired seconds: one of each per block, all positive.
+
+    Interval: exp(mean +- t(blocks - 1) * deviation / sqrt(blocks)) of the log-ratios. Raises ValueError for unpaired or no data.
+    """
+    logs = log_ratios(seconds_a, seconds_b)
+    mean, blocks = float(np.mean(logs)), len(logs)
+    if blocks < 2:
+        return Ratio(math.exp(mean), blocks)
+    deviation = float(np.std(logs, ddof=1))
+    error = deviation / math.sqrt(blocks)
+    half = float(stats.t.ppf((1 + confidence) / 2, blocks - 1)) * error
+    return Ratio(
+        value=math.exp(mean),
+        blocks=blocks,
+        low=math.exp(mean - half),
+        high=math.exp(mean + half),
+        p=t_test(mean, error, blocks),
+        sign_flip_p=sign_flip(logs) if blocks >= SIGN_FLIP_BLOCKS else None,
+        deviation=deviation,
+    )
+
+
+def log_ratios(seconds_a: Sequence[float], seconds_b: Sequence[float]) -> npt.NDArray[np.float64]:
+    """log(a's speed / b's speed) per block. Raises ValueError unless both are equally long and not empty."""
+    if len(seconds_a) != len(seconds_b) or not len(seconds_a):
+        raise ValueError(f"{len(seconds_a)} and {len(seconds_b)} processes do not make pairs")
+    logs: npt.NDArray[np.float64] = np.log(np.asarray(seconds_b, float) / np.asarray(seconds_a, float))
+    return logs
+
+
+def t_test(mean: float, error: float, blocks: int) -> float:
+    """Two-sided p of a mean of 0, Student's t with blocks - 1 degrees of freedom."""
+    if error == 0:
+        return 0.0 if mean else 1.0
+    return float(2 * stats.t.sf(abs(mean) / error, blocks - 1))
+
+
+def sign_flip(logs: npt.NDArray[np.float64]) -> float:
+    """Two-sided p of the permutation test that flips each block's sign: what the mean could be if a and b were alike."""
+    found = stats.permutation_test(
+        (logs,),
+        lambda x, axis: np.mean(x, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given: the chance of any false alarm among all stays below alpha."""
+    order = sorted(range(len(ps)), key=lambda place: ps[place])
+    adjusted, highest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = highest
+    return adjusted
