@@ -1,0 +1,87 @@
+"""What the three scripts share: their jobs, the process's CPUs, the batches and the clock. No framework is imported here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+LEARNING_RATE = {"mlp": 2**-5, "resnet18": 2**-9, "bert-mini": 2**-12}
+TRAIN_BATCHES, INFER_BATCHES = 8, 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measurement, as it stands in the JSON argument.
+
+    input_shape: of a sample; images are (height, width, channels). vocabulary: rows of the token table, for bert-mini alone.
+    token_ids: ids are drawn from below this; the whole vocabulary if it is None. Data sets use a small part of it, and how
+    far apart the rows lie that a step touches is part of what it costs.
+    """
+
+    model: str
+    task: str
+    input_shape: list[int]
+    num_classes: int
+    batch_size: int
+    threads: int
+    warmup_steps: int
+    steps_per_value: int
+    values: int
+    vocabulary: int | None = None
+    token_ids: int | None = None
+
+
+def prepare(**variables: str) -> list[Job]:
+    """The jobs of the command line, one or a list. Call it before a framework is imported.
+
+    Binds the process to as many CPUs as it may have threads, hides GPUs, and sets `variables` in the environment.
+    """
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} '<JSON of a job, or of a list of jobs>'")
+    given = json.loads(sys.argv[1])
+    jobs = [Job(**facts) for facts in (given if isinstance(given, list) else [given])]
+    threads = {job.threads for job in jobs}
+    if len(threads) != 1:
+        sys.exit(f"one process has one number of threads, the jobs have {sorted(threads)}")
+    count = threads.pop()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[name] = str(count)
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "", **variables}
+    return jobs
+
+
+def batches(job: Job) -> list[tuple[Any, Any]]:
+    """Seeded NumPy batches (x, labels): float32 from the normal distribution or int32 token ids, and int32 labels."""
+    import numpy as np  # not above: it starts threads, which must be bound already
+
+    random = np.random.default_rng(0)
+    shape = (job.batch_size, *job.input_shape)
+
+    def sample() -> Any:
+        if job.vocabulary is None:
+            return random.standard_normal(shape, np.float32)
+        return random.integers(0, job.token_ids or job.vocabulary, shape, np.int32)
+
+    count = TRAIN_BATCHES if job.task == "train" else INFER_BATCHES
+    return [(sample(), random.integers(0, job.num_classes, job.batch_size, np.int32)) for _ in range(count)]
+
+
+def measure(job: Job, run: Callable[[int], None], num_parameters: int) -> None:
+    """Times `run`, which does that many steps and waits for the device once, and prints the job's line."""
+
+    def seconds(steps: int) -> float:
+        start = perf_counter()
+        run(steps)
+        return perf_counter() - start
+
+    first = seconds(1)
+    run(job.warmup_steps)
+    values = [seconds(job.steps_per_value) for _ in range(job.values)]
+    print(json.dumps({"values": values, "first_step_s": first, "num_parameters": num_parameters}), flush=True)

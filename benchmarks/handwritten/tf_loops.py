@@ -1,0 +1,172 @@
+"""TensorFlow by hand: functional Keras models and the custom training loop of Keras's guide, in a tf.function."""
+# ruff: noqa: E402  # the process is prepared before the framework is imported
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import common
+
+JOBS = common.prepare(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+Batches = list[tuple[tf.Tensor, tf.Tensor]]
+
+
+def mlp(features: int, num_classes: int) -> keras.Model:
+    """Two hidden layers of 512."""
+    inputs = keras.Input((features,))
+    x = layers.Dense(512, activation="relu")(inputs)
+    x = layers.Dense(512, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(num_classes)(x))
+
+
+def conv_norm(x: Any, filters: int, kernel: int, strides: int = 1) -> Any:
+    """A convolution without bias, padded by half the kernel on each side, and a batch normalisation."""
+    if strides > 1 and kernel > 1:  # "same" would pad unevenly here
+        x = layers.ZeroPadding2D(kernel // 2)(x)
+        x = layers.Conv2D(filters, kernel, strides, use_bias=False)(x)
+    else:
+        x = layers.Conv2D(filters, kernel, strides, padding="same", use_bias=False)(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+
+
+def basic_block(x: Any, filters: int, strides: int) -> Any:
+    """Two 3x3 convolutions beside a shortcut, which projects where the shape changes."""
+    shortcut = x
+    if strides != 1 or x.shape[-1] != filters:
+        shortcut = conv_norm(x, filters, 1, strides)
+    x = layers.ReLU()(conv_norm(x, filters, 3, strides))
+    x = conv_norm(x, filters, 3)
+    return layers.ReLU()(layers.Add()([x, shortcut]))
+
+
+def resnet18(input_shape: tuple[int, ...], num_classes: int) -> keras.Model:
+    """ResNet-18 with the ImageNet stem. Zeros may pad the pool, because nothing is negative after the ReLU."""
+    inputs = keras.Input(input_shape)
+    x = layers.ReLU()(conv_norm(inputs, 64, 7, 2))
+    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
+    for filters, strides in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        x = basic_block(x, filters, strides)
+        x = basic_block(x, filters, 1)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(num_classes)(x))
+
+
+class BertEmbedding(layers.Layer):
+    """The sum of token, position and segment embeddings; every token is in segment 0."""
+
+    def __init__(self, vocabulary: int, size: int) -> None:
+        super().__init__()
+        self.tokens = layers.Embedding(vocabulary, size)
+        self.positions = self.add_weight(shape=(512, size), initializer="random_normal", name="positions")
+        self.segments = self.add_weight(shape=(2, size), initializer="random_normal", name="segments")
+
+    def call(self, ids: Any) -> Any:
+        """Token ids (batch, length) to (batch, length, size)."""
+        return self.tokens(ids) + self.positions[: ids.shape[1]] + self.segments[0]
+
+
+def encoder_block(x: Any, size: int, heads: int) -> Any:
+    """Attention and feed-forward, each normalised after its residual sum."""
+    attention = layers.MultiHeadAttention(heads, size // heads)(x, x)
+    x = layers.LayerNormalization(epsilon=1e-12)(layers.Add()([x, attention]))
+    hidden = layers.Dense(4 * size, activation="gelu")(x)  # Keras's gelu is the exact one
+    return layers.LayerNormalization(epsilon=1e-12)(layers.Add()([x, layers.Dense(size)(hidden)]))
+
+
+def bert(length: int, vocabulary: int, num_classes: int, depth: int, size: int, heads: int) -> keras.Model:
+    """An encoder with a pooler on the first token."""
+    inputs = keras.Input((length,), dtype="int64")
+    x = layers.LayerNormalization(epsilon=1e-12)(BertEmbedding(vocabulary, size)(inputs))
+    for _ in range(depth):
+        x = encoder_block(x, size, heads)
+    x = layers.Dense(size, activation="tanh")(x[:, 0])
+    return keras.Model(inputs, layers.Dense(num_classes)(x))
+
+
+def build(job: common.Job) -> keras.Model:
+    """The job's model."""
+    if job.model == "mlp":
+        return mlp(job.input_shape[0], job.num_classes)
+    if job.model == "resnet18":
+        return resnet18(tuple(job.input_shape), job.num_classes)
+    assert job.vocabulary is not None
+    return bert(job.input_shape[0], job.vocabulary, job.num_classes, depth=4, size=256, heads=4)
+
+
+def place(job: common.Job) -> Batches:
+    """Tensors; ids and labels are int64."""
+    kind = np.float32 if job.vocabulary is None else np.int64
+    return [(tf.constant(x.astype(kind)), tf.constant(y.astype(np.int64))) for x, y in common.batches(job)]
+
+
+def make_optimizer(job: common.Job, model: keras.Model) -> keras.optimizers.Optimizer:
+    """SGD with momentum; for BERT, AdamW that decays matrices and tables, not biases and normalisations."""
+    rate = common.LEARNING_RATE[job.model]
+    if job.model != "bert-mini":
+        return keras.optimizers.SGD(rate, momentum=0.9)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6)
+    # By name as well: an attention's biases are (heads, size of a head).
+    kept = [v for v in model.trainable_variables if len(v.shape) < 2 or v.name == "bias"]
+    optimizer.exclude_from_weight_decay(var_list=kept)
+    return optimizer
+
+
+def train(job: common.Job, model: keras.Model, batches: Batches) -> Callable[[int], None]:
+    """Steps of training."""
+    optimizer = make_optimizer(job, model)
+    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    @tf.function
+    def train_step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = loss_fn(y, model(x, training=True))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss
+
+    def run(steps: int) -> None:
+        for i in range(steps):
+            x, y = batches[i % len(batches)]
+            train_step(x, y)
+        tf.test.experimental.sync_devices()
+
+    return run
+
+
+def infer(model: keras.Model, batches: Batches) -> Callable[[int], None]:
+    """Steps of inference."""
+
+    @tf.function
+    def predict(x: tf.Tensor) -> tf.Tensor:
+        return model(x, training=False)
+
+    def run(steps: int) -> None:
+        for i in range(steps):
+            x, _ = batches[i % len(batches)]
+            predict(x)
+        tf.test.experimental.sync_devices()
+
+    return run
+
+
+def main() -> None:
+    """Does the jobs one after another."""
+    tf.config.threading.set_intra_op_parallelism_threads(JOBS[0].threads)
+    tf.config.threading.set_inter_op_parallelism_threads(JOBS[0].threads)
+    for job in JOBS:
+        keras.utils.set_random_seed(0)
+        model, batches = build(job), place(job)
+        run = train(job, model, batches) if job.task == "train" else infer(model, batches)
+        common.measure(job, run, sum(math.prod(v.shape) for v in model.trainable_variables))
+
+
+if __name__ == "__main__":
+    main()
