@@ -14,7 +14,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 
 PLUGINS = ("mlbench-torch", "mlbench-tf", "mlbench-jax")
-TEST_PACKAGES = ("tests/packages/mlbench-shift", "tests/packages/mlbench-toy")
+TEST_PACKAGES = tuple(f"tests/packages/mlbench-{name}" for name in ("shift", "toy", "fakes"))
 CONSTRAINTS = Path(__file__).with_name("constraints.txt").resolve()
 
 

@@ -1,4 +1,4 @@
-"""The command line: run, verify and plugins.
+"""The command line: run, verify, plugins and doctor.
 
 Only typer is imported here; what a command needs is imported when it runs, so that `mlbench --help` answers at once.
 """
@@ -72,6 +72,9 @@ def run(
         typer.Option(help="digits, digits-sequence, breast_cancer, cifar10, synthetic, or a path to an .npz file."),
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Where downloaded data sets already lie.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="defaults (as each framework comes) or matched (same precision, all compiled).")
+    ] = None,
     blocks: Annotated[str | None, typer.Option(help="How often every cell is repeated, in fresh processes.")] = None,
     seed: Annotated[str | None, typer.Option(help="Seed of weights, batches and order.")] = None,
     threads: Annotated[str | None, typer.Option(help="CPU threads per worker.")] = None,
@@ -99,6 +102,7 @@ def run(
         "num_epochs": epochs,
         "dataset": dataset,
         "data_dir": data_dir,
+        "profile": profile,
         "blocks": blocks,
         "seed": seed,
         "threads": threads,
@@ -147,33 +151,27 @@ def _verify(suite: Suite, console: Console, fresh: bool) -> tuple[Climb, ...]:
 
 
 def _run(suite: Suite, no_verify: bool, strict: bool) -> int:
-    """Verifies, runs, prints the summary; the exit status: 1 if a trial failed, 3 if frameworks are not comparable under
-    --strict, 130 after Ctrl-C."""
+    """Verifies, runs, prints; the exit status: 1 if a trial failed or a number is impossible, 3 if frameworks are not
+    comparable under --strict, 130 after Ctrl-C."""
     from pathlib import Path
 
-    from mlbench_core.report.summary import summary_table
+    from mlbench_core.report.terminal import not_comparable, print_results, say
     from mlbench_core.runner.progress import TrialProgress
 
     console = _console()
     parity = () if no_verify else _verify(suite, console, fresh=False)
     with TrialProgress(console, len(suite.trials)) as progress:
         results = suite.run(progress.on_event, progress.on_download, parity)
-    console.print(summary_table(results))
-    for record in results.failures():
-        console.print(
-            f"{record.status}: {record.trial.label}: {record.reason}", markup=False, highlight=False, soft_wrap=True
-        )
-    apart = {(row["model"], row["parity"]) for row in results.cells() if row["parity"].startswith("not comparable")}
-    for model, why in sorted(apart):
-        console.print(f"{model}: {why}", markup=False, highlight=False, soft_wrap=True, style="red")
+    print_results(console, results)
     written = sorted(path for path in Path(suite.config.output).iterdir() if path.is_file())
-    console.print("Written:", ", ".join(str(path) for path in written), highlight=False, soft_wrap=True)
+    say(console, f"Written: {', '.join(map(str, written))}")
     if results.interrupted:
-        console.print(f"Interrupted: {len(results.records)} of {len(suite.trials)} trials are finished and kept.")
+        say(console, f"Interrupted: {len(results.records)} of {len(suite.trials)} trials are finished and kept.")
         return 130
-    if results.failures():
+    rows = results.cells()
+    if results.failures() or any(row["status"] == "rejected" for row in rows):
         return 1
-    return 3 if strict and apart else 0
+    return 3 if strict and not_comparable(rows) else 0
 
 
 @app.command(cls=_ListCommand)
@@ -245,6 +243,32 @@ def plugins(
         for entry in entries if isinstance(entries, list) else [{"name": k, "is": v} for k, v in dict(entries).items()]:
             name, *rest = entry.values()
             print(f"  {name:<18}", "  ".join(", ".join(v) if isinstance(v, list) else str(v) for v in rest))
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print the facts about this machine and its frameworks, and what to do about those that make numbers doubtful."""
+    import json
+
+    from mlbench_core.runner.doctor import diagnose
+    from mlbench_core.trial import to_json
+
+    found = diagnose()
+    if as_json:
+        print(json.dumps(to_json(found), indent=1))
+        return
+    for name, value in found.facts.items():
+        if name != "gpus":
+            print(f"{name:<24}", "n/a" if value is None else json.dumps(value) if isinstance(value, dict) else value)
+    for number, gpu in enumerate(found.facts["gpus"]):
+        print(f"{f'cuda:{number}':<24}", json.dumps(gpu))
+    for name, info in found.frameworks.items():
+        offers = "cannot be used" if info is None else f"{info.version}, on {', '.join(info.devices)}"
+        print(f"{name:<24}", offers)
+    for flag in found.flags:
+        print(flag)
+    if not found.flags:
+        print("nothing here makes timings doubtful")
 
 
 def main() -> None:

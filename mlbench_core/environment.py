@@ -15,6 +15,8 @@ from mlbench_core.trial import Flag
 
 CPU = Path("/sys/devices/system/cpu")
 CGROUP = Path("/sys/fs/cgroup")
+SIMD = {"avx512f": "avx512f", "avx2": "avx2", "asimd": "neon"}
+"""/proc/cpuinfo's words for vector units, the widest first, and what they are called."""
 PACKAGES = ("mlbench-core", "numpy", "scipy", "pandas", "attrs", "cattrs", "pluggy", "psutil", "nvidia-ml-py")
 
 
@@ -29,6 +31,7 @@ def facts(gpus: list[dict[str, Any]]) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "cpu": _cpu_model(),
+        "cpu_simd": _simd(),
         "cpu_count": os.cpu_count(),
         "cpu_physical": psutil.cpu_count(logical=False),
         "cpu_affinity": affinity,
@@ -65,7 +68,9 @@ def flags(found: dict[str, Any], limits: Flags) -> list[Flag]:
         flags.append(Flag("virtual machine", "note", text))
     quota = (found.get("cgroup_cpu_max") or "max").split()[0]
     if quota != "max":
-        text = f"the control group limits CPU time (cpu.max {found['cgroup_cpu_max']}): use whole CPUs (cpusets) instead"
+        text = (
+            f"the control group limits CPU time (cpu.max {found['cgroup_cpu_max']}): use whole CPUs (cpusets) instead"
+        )
         flags.append(Flag("CPU quota", "warn", text))
     if found.get("swap_used_bytes"):
         flags.append(Flag("swap in use", "warn", f"{found['swap_used_bytes'] / 1e6:,.0f} MB: free memory, or swapoff"))
@@ -124,6 +129,12 @@ def _hypervisor() -> str | None:
     if "hypervisor" not in _cpu_info("flags").split():
         return None
     return _read(Path("/sys/class/dmi/id/sys_vendor")) or "unknown hypervisor"
+
+
+def _simd() -> str | None:
+    """The widest vectors that the CPU says it has; None if it does not say."""
+    known = _cpu_info("flags").split() or _cpu_info("Features").split()
+    return next((name for mark, name in SIMD.items() if mark in known), None)
 
 
 def _cpu_model() -> str:

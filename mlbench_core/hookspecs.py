@@ -62,7 +62,7 @@ class FrameworkInfo:
             ("precision", precision, self.precisions),
             ("execution", execution, self.executions),
         ):
-            if name not in offered and name != "default":
+            if name not in offered and (what, name) != ("execution", "default"):
                 return f"{self.name} on {', '.join(self.devices)} offers no {what} {name!r}, only {', '.join(offered)}"
         return ""
 

@@ -68,7 +68,8 @@ class Compare:
     """Of the interval that is shown."""
     alpha: float = 0.01
     """False alarms allowed per comparison for `faster` and `slower`, after Holm's correction (own: at 0.05, one in twenty
-    comparisons of a thing with itself would find a winner as soon as noise exceeds delta; docs/methodology.md has the rates)."""
+    comparisons of a thing with itself would find a winner as soon as noise exceeds delta; docs/methodology.md has the
+    rates)."""
 
 
 @frozen

@@ -26,7 +26,8 @@ class Plan:
     device: "cpu" or "cuda:N" as the user counts them. The worker sets CUDA_VISIBLE_DEVICES so that the framework sees this
         one device only, as its first.
     precision: "fp32" (float32 everywhere, TF32 off), "tf32" (float32 with TF32 products), "bf16" and "fp16" (float32
-        parameters and optimiser, 16-bit products and activations), "fp64" (float64 everywhere; the parity ladder's).
+        parameters and optimiser, 16-bit products and activations), "fp64" (float64 everywhere; the parity ladder's),
+        "default" (float32, with TF32 as the framework comes).
     execution: a name from the framework's own `FrameworkInfo.executions` ("default" only in `worker_environment`).
     """
 
@@ -158,8 +159,8 @@ class Measured:
     num_parameters: int | None = None
     flops_per_sample: int | None = None
     phases: dict[str, float] = field(factory=dict)
-    """Seconds per phase: start (importing the core), setup, first_step, warmup, measure, step_latency, train, evaluate, latency,
-    save, teardown."""
+    """Seconds per phase: start (importing the core), setup, first_step, warmup, measure, step_latency, train, evaluate,
+    latency, save, teardown."""
     first_step_s: float | None = None
     calibration: Calibration | None = None
     values: list[float] = field(factory=list)
@@ -198,8 +199,8 @@ class Measured:
 class Timeline:
     """Samples of a worker over its whole life, equally long columns. seconds: since its start. phase: of the worker.
 
-    host_bytes: resident memory. device_bytes: the worker's on its GPU. gpu_pct: NVML's `utilization.gpu`. The last two are empty
-    without a GPU.
+    host_bytes: resident memory. device_bytes: the worker's on its GPU. gpu_pct: NVML's `utilization.gpu`. The last two are
+    empty without a GPU.
     """
 
     seconds: list[float] = field(factory=list)
@@ -243,8 +244,8 @@ class Record:
 class Flag:
     """A doubt about a number, or a fact that a reader should know.
 
-    level: "note" (no doubt), "warn" (read with care), "unstable" (do not rely on it), "rejected" (impossible). text: what was seen,
-    and for the machine's own flags what to do about it.
+    level: "note" (no doubt), "warn" (read with care), "unstable" (do not rely on it), "rejected" (impossible). text: what
+    was seen, and for the machine's own flags what to do about it.
     """
 
     name: str

@@ -18,7 +18,7 @@ from mlbench_core.reference.module import Array, Mode, Module, Variable
 if TYPE_CHECKING:
     from mlbench_core.trial import Plan
 
-DTYPES = {"fp32": np.float32, "fp64": np.float64}
+DTYPES = {"fp32": np.float32, "fp64": np.float64, "default": np.float32}
 EXECUTIONS = ("eager",)
 
 Placed = tuple[Array, npt.NDArray[np.int32]]

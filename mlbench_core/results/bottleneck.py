@@ -16,8 +16,8 @@ WAITED_FOR = 0.10
 class Shares:
     """Shares of an epoch, in [0, 1] and together 1 but for the loop itself.
 
-    data: waiting for the next batch. placement: moving it to the device. dispatch: asking for the step, as long as that takes with
-    an idle device; None on the CPU, where asking and computing are one. device: computing.
+    data: waiting for the next batch. placement: moving it to the device. dispatch: asking for the step, as long as that
+    takes with an idle device; None on the CPU, where asking and computing are one. device: computing.
     """
 
     data: float
@@ -29,7 +29,12 @@ class Shares:
     def words(self) -> str:
         """What a person needs to know."""
         hidden = ""
-        kinds = {"data": self.data, "placement": self.placement, "dispatch": self.dispatch or 0.0, "device": self.device}
+        kinds = {
+            "data": self.data,
+            "placement": self.placement,
+            "dispatch": self.dispatch or 0.0,
+            "device": self.device,
+        }
         largest = max(kinds, key=lambda name: kinds[name])
         if self.dispatch is not None and self.device >= WAITED_FOR and largest != "device":
             # The host ran ahead and then waited: what it did meanwhile cost nothing.
@@ -45,8 +50,8 @@ class Shares:
 def shares(record: Record) -> Shares | None:
     """The shares of a training record's epochs together; None if nothing was trained.
 
-    While the queue to a device is full, train_step itself waits. So dispatch counts only as long as a call took when the device was
-    idle (`step_dispatches`, their median); the rest of the time inside train_step is the device's.
+    While the queue to a device is full, train_step itself waits. So dispatch counts only as long as a call took when the
+    device was idle (`step_dispatches`, their median); the rest of the time inside train_step is the device's.
     """
     epochs = record.measured.epochs
     total = sum(epoch.seconds for epoch in epochs)

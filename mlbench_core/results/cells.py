@@ -7,7 +7,7 @@ from typing import Any
 
 from mlbench_core.results import metrics
 from mlbench_core.results.flags import arm_flags, seconds_per_step, trial_flags
-from mlbench_core.results.peaks import data_sheet_peak, measured_peaks
+from mlbench_core.results.peaks import data_sheet_peak, limit, measured_peaks
 from mlbench_core.stats.time_to import STEPS
 from mlbench_core.thresholds import Flags
 from mlbench_core.trial import Flag, Record, Trial
@@ -44,6 +44,7 @@ METRICS = (
     "device_pct",
     *(f"time_to_{n}_steps_s" for n in STEPS),
     "mfu_pct",
+    "mfu_data_sheet_pct",
     "measured_peak_tflops",
     "data_sheet_peak_tflops",
     "live_tensors_peak_mb",
@@ -89,14 +90,10 @@ def cells(records: Iterable[Record], environment: Mapping[str, Any], limits: Fla
         if infer is not None:
             row |= metrics.inference(infer)
         row["status"], row["reason"] = _status(train, infer)
-        sheet = data_sheet_peak(environment, train.trial.device, train.trial.precision)
-        row |= _efficiency(train, peaks.get((train.trial.device, train.trial.precision)), sheet)
+        row |= _efficiency(train, peaks.get((train.trial.device, train.trial.precision)), environment, limits)
         flags = [(record, flag) for record in (train, infer) if record for flag in trial_flags(record, limits)]
         flags += [(record, flag) for record in (train, infer) if record for flag in together[record.trial.arm]]
-        row["flags"] = [
-            *(Flag(flag.name, flag.level, f"{record.trial.task}: {flag.text}") for record, flag in flags),
-            *_impossible(row, limits),
-        ]
+        row["flags"] += [Flag(flag.name, flag.level, f"{record.trial.task}: {flag.text}") for record, flag in flags]
         rejected = [flag for flag in row["flags"] if flag.level == "rejected"]
         if rejected and row["status"] == "ok":
             row["status"], row["reason"] = "rejected", rejected[0].text
@@ -108,23 +105,28 @@ def _shared(trial: Trial) -> tuple[Any, ...]:
     return tuple(getattr(trial, name) for name in CELL if name != "batch_size")
 
 
-def _efficiency(record: Record, measured: float | None, sheet: float | None) -> dict[str, Any]:
-    """MFU (Chowdhery et al. 2022, appendix B): FLOPs by the architecture / time / peak, of the larger of the two peaks."""
-    peak = max(measured or 0.0, sheet or 0.0)
-    found = {
-        "measured_peak_tflops": None if measured is None else measured / 1e12,
+def _efficiency(record: Record, peak: float | None, environment: Mapping[str, Any], limits: Flags) -> dict[str, Any]:
+    """MFU (Chowdhery et al. 2022, appendix B): FLOPs by the architecture / time / peak, for either peak that is known; and
+    a flag if the speed is more than the device can do."""
+    trial, measured = record.trial, record.measured
+    sheet = data_sheet_peak(environment, trial.device, trial.precision)
+    found: dict[str, Any] = {
+        "measured_peak_tflops": None if peak is None else peak / 1e12,
         "data_sheet_peak_tflops": None if sheet is None else sheet / 1e12,
+        "flags": [],
     }
-    if peak and record.measured.values and record.measured.flops_per_sample:
-        rate = record.measured.flops_per_sample * record.trial.batch_size / seconds_per_step(record)
-        found["mfu_pct"] = 100 * rate / peak
+    if not measured.values or not measured.flops_per_sample:
+        return found
+    rate = measured.flops_per_sample * trial.batch_size / seconds_per_step(record)
+    found["mfu_pct"] = None if peak is None else 100 * rate / peak
+    found["mfu_data_sheet_pct"] = None if sheet is None else 100 * rate / sheet
+    most = limit(environment, trial, peak)
+    if most is not None and rate > limits.mfu * most:
+        text = (
+            f"training: {rate / 1e12:.3g} TFLOP/s, and the device can do {most / 1e12:.3g} at most: was it waited for?"
+        )
+        found["flags"] = [Flag("impossible speed", "rejected", text)]
     return found
-
-
-def _impossible(row: Mapping[str, Any], limits: Flags) -> Iterable[Flag]:
-    if row["mfu_pct"] is not None and row["mfu_pct"] > 100 * limits.mfu:
-        text = f"training: {row['mfu_pct']:.0f} % of the device's peak: faster than its arithmetic allows"
-        yield Flag("impossible speed", "rejected", text)
 
 
 def _status(train: Record, infer: Record | None) -> tuple[str, str]:

@@ -23,10 +23,10 @@ TRAINING, LATENCY = "training throughput", "inference latency"
 class Comparison:
     """a compared with b, alike in all but framework and execution.
 
-    metric: TRAINING or LATENCY. ratio: of speeds, above 1 where a is faster; None where not a single block has both. adjusted_p: by
-    Holm over the pairs of this cell and metric. blocks_needed: in all, until the verdict would be clear; None if it is, or cannot be
-    told. reason: why the two are not comparable. crossover_step: the training step at which the arm with the slower first step has
-    caught up. trial: a's, for the cell's other coordinates.
+    metric: TRAINING or LATENCY. ratio: of speeds, above 1 where a is faster; None where not a single block has both.
+    adjusted_p: by Holm over the pairs of this cell and metric. blocks_needed: in all, until the verdict would be clear;
+    None if it is, or cannot be told. reason: why the two are not comparable. crossover_step: the training step at which the
+    arm with the slower first step has caught up. trial: a's, for the cell's other coordinates.
     """
 
     trial: Trial
@@ -73,7 +73,8 @@ def compare(
     found = []
     for metric, cell in _cells(records):
         pairs = [
-            (a, b, _reason([*a.records.values(), *b.records.values()], problem)) for a, b in itertools.combinations(cell, 2)
+            (a, b, _reason([*a.records.values(), *b.records.values()], problem))
+            for a, b in itertools.combinations(cell, 2)
         ]
         ratios = [None if reason else _ratio(a, b, metric, compared) for a, b, reason in pairs]
         tested = [r.p for r in ratios if r is not None and r.p is not None]
@@ -118,7 +119,7 @@ def _comparison(
 
 
 def _cells(records: Iterable[Record]) -> list[tuple[str, list[Arm]]]:
-    """(metric, arms) for each cell of the matrix, in the order of the records."""
+    """(metric, arms) for each cell of the matrix, the arms by name."""
     cells: dict[tuple[Any, ...], dict[tuple[str, str], Arm]] = {}
     for record in records:
         t = record.trial
@@ -127,7 +128,7 @@ def _cells(records: Iterable[Record]) -> list[tuple[str, list[Arm]]]:
         arms = cells.setdefault(key, {})
         arm = arms.setdefault((t.framework, t.execution), Arm(_label(record)))
         arm.records[t.block] = record
-    return [(str(key[0]), list(arms.values())) for key, arms in cells.items()]
+    return [(str(key[0]), sorted(arms.values(), key=lambda arm: arm.label)) for key, arms in cells.items()]
 
 
 def _label(record: Record) -> str:

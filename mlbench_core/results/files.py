@@ -36,6 +36,7 @@ def write_json(results: Results, folder: Path) -> list[Path]:
         "interrupted": results.interrupted,
         "config": results.config,
         "environment": results.environment,
+        "machine_flags": to_json(results.machine_flags()),
         "parity": to_json(results.parity),
         "cells": to_json(results.cells()),
         "comparisons": to_json(results.comparisons()),

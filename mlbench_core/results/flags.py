@@ -11,19 +11,18 @@ from mlbench_core.trial import Flag, Measured, Record
 
 
 def trial_flags(record: Record, limits: Flags) -> list[Flag]:
-    """The flags of one process. A process that never settled is not also called drifting or bimodal: it is one thing."""
+    """The flags of one process. A fault is named once: a process that compiled while it was measured, or never settled,
+    is not also called unsteady, spread, drifting or bimodal."""
     measured = record.measured
     if not measured.values or measured.calibration is None:
         return []
-    flags = [
+    return [
         *_clock(measured, limits),
-        *_steadiness(measured, limits),
+        *(_compilation(measured) or _steadiness(measured, limits)),
         *_first_step(measured, limits),
-        *_compilation(measured),
         *_memory(measured, limits),
         *_system(record),
     ]
-    return flags
 
 
 def arm_flags(records: Iterable[Record], limits: Flags) -> list[Flag]:
@@ -62,13 +61,14 @@ def _clock(measured: Measured, limits: Flags) -> Iterable[Flag]:
 
 def _steadiness(measured: Measured, limits: Flags) -> Iterable[Flag]:
     values = measured.values
-    width = shape.spread(values)
-    if width > limits.spread_warn:
-        level = "unstable" if width > limits.spread_unstable else "warn"
-        yield Flag("spread", level, f"the interquartile range is {width:.0%} of the median")  # type: ignore[arg-type]
     if measured.settled is False:
         yield Flag("no steady state", "unstable", "no two windows of values were alike")
         return
+    width = shape.spread(values)
+    if width > limits.spread_unstable:
+        yield Flag("spread", "unstable", f"the interquartile range is {width:.0%} of the median")
+    elif width > limits.spread_warn:
+        yield Flag("spread", "warn", f"the interquartile range is {width:.0%} of the median")
     change = shape.drift(values)
     if abs(change) > limits.drift:
         yield Flag("drift", "unstable", f"values changed by {change:+.0%} from the first to the last")
@@ -83,12 +83,15 @@ def _first_step(measured: Measured, limits: Flags) -> Iterable[Flag]:
         return
     ratio = measured.first_step_s / (median(measured.values) / measured.calibration.steps_per_value)
     if ratio > limits.first_step:
-        yield Flag("slow first step", "note", f"the first step took {measured.first_step_s:.3g} s, {ratio:,.0f} steady ones")
+        yield Flag(
+            "slow first step", "note", f"the first step took {measured.first_step_s:.3g} s, {ratio:,.0f} steady ones"
+        )
 
 
-def _compilation(measured: Measured) -> Iterable[Flag]:
-    if measured.compilations:
-        yield Flag("compiled while measuring", "unstable", f"{measured.compilations} compilations fell into the values")
+def _compilation(measured: Measured) -> list[Flag]:
+    if not measured.compilations:
+        return []
+    return [Flag("compiled while measuring", "unstable", f"{measured.compilations} compilations fell into the values")]
 
 
 def _memory(measured: Measured, limits: Flags) -> Iterable[Flag]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mlbench_core.trial import Record
+from mlbench_core.trial import Record, Trial
 
 DATA_SHEETS: dict[str, dict[str, float]] = {
-    # Dense operations per second without sparsity, from NVIDIA's data sheets of the SXM (else PCIe) cards; the longest name that
-    # the card's own name contains counts. bf16 and fp16 run at the same rate on all of them but T4 and V100.
+    # Dense operations per second without sparsity, from NVIDIA's data sheets of the SXM (else PCIe) cards; the longest name
+    # that the card's own name contains counts. bf16 and fp16 run at the same rate on all of them but T4 and V100.
     "H200": {"fp32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "fp16": 989.4e12, "fp64": 67e12},
     "H100 PCIe": {"fp32": 51e12, "tf32": 378e12, "bf16": 756e12, "fp16": 756e12, "fp64": 51e12},
     "H100": {"fp32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "fp16": 989.4e12, "fp64": 67e12},
@@ -40,3 +40,31 @@ def data_sheet_peak(environment: Mapping[str, Any], device: str, precision: str)
     name = gpus[int(number)]["name"]
     found = [card for card in DATA_SHEETS if card in name]
     return DATA_SHEETS[max(found, key=len)].get(precision) if found else None
+
+
+PER_CYCLE = {"avx512f": 64, "avx2": 32, "neon": 16}
+"""float32 operations per core and cycle: two fused multiply-adds on full vectors (Intel's and Arm's optimisation manuals)."""
+NARROW = 64
+"""A matrix unit (AMX) does this many times float32's operations on 16-bit numbers at most: 4,096 per cycle."""
+TURBO = 2.0
+"""No processor runs faster than this many times the frequency that it states, where it states no highest one."""
+UNKNOWN = 2.0
+"""On a device of which nothing is known, this many times the measured peak is called impossible (own)."""
+
+
+def limit(environment: Mapping[str, Any], trial: Trial, measured: float | None) -> float | None:
+    """Operations per second that the trial's device cannot exceed, whoever measures; None where nothing is known.
+
+    A GPU's is its data sheet's. A CPU's is threads x frequency x operations per cycle, generously: what was measured may have
+    been measured while others used the processor, so exceeding that proves nothing.
+    """
+    sheet = data_sheet_peak(environment, trial.device, trial.precision)
+    if sheet is not None:
+        return sheet
+    simd, frequency = environment.get("cpu_simd"), environment.get("cpu_mhz_max")
+    if frequency is None and environment.get("cpu_mhz"):
+        frequency = TURBO * environment["cpu_mhz"]
+    if trial.device == "cpu" and frequency and simd in PER_CYCLE:
+        width = {"fp64": 0.5, "bf16": NARROW, "fp16": NARROW}.get(trial.precision, 1)
+        return float(trial.threads * frequency * 1e6 * PER_CYCLE[simd] * width)
+    return None if measured is None else UNKNOWN * measured

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from mlbench_core import environment
 from mlbench_core.config import Config
 from mlbench_core.results.cells import COLUMNS, cells, judged
 from mlbench_core.results.comparisons import Comparison, compare
 from mlbench_core.results.flags import trial_flags
-from mlbench_core.trial import Record
+from mlbench_core.trial import Flag, Record
 from mlbench_core.verify.rungs import Climb
 
 if TYPE_CHECKING:
@@ -58,9 +59,14 @@ class Results:
             rejected = [flag for flag in trial_flags(record, config.flags) if flag.level == "rejected"]
             if rejected:
                 return f"{record.trial.framework}: {rejected[0].text}"
-            return apart.get(tuple(getattr(record.trial, name) for name in key), "").removeprefix("not comparable: ")
+            why: str = apart.get(tuple(getattr(record.trial, name) for name in key), "")
+            return why.removeprefix("not comparable: ")
 
         return compare(self.records, config.compare, problem)
+
+    def machine_flags(self) -> list[Flag]:
+        """What about the machine, before the run began, makes its numbers doubtful, and what to do about it."""
+        return environment.flags(self.environment, self._config().flags)
 
     def _config(self) -> Config:
         return Config.parse(self.config)

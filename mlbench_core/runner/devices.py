@@ -41,7 +41,8 @@ def handle(library: Any, entry: str) -> Any:
 
 
 def facts() -> list[dict[str, Any]]:
-    """What each visible GPU is and how it is set, in the order of cuda:N; empty without one. A fact that NVML hides is absent."""
+    """What each visible GPU is and how it is set, in the order of cuda:N; empty without one. A fact that NVML hides is
+    absent."""
     with nvml() as library:
         return [_facts(library, handle(library, entry)) for entry in visible()] if library else []
 

@@ -1,4 +1,5 @@
-"""What stands between this machine and good numbers: its facts, its flags, and every framework asked in a process of its own."""
+"""What stands between this machine and good numbers: its facts, its flags, and every framework asked in a process of its
+own."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ POWER = ("SwPowerCap", "HwPowerBrakeSlowdown")
 
 @frozen
 class Reading:
-    """One sample. memory_bytes: the worker's share. busy_pct: NVML's `utilization.gpu`, the share of time in which any kernel ran."""
+    """One sample. memory_bytes: the worker's share. busy_pct: NVML's `utilization.gpu`, the share of time in which any
+    kernel ran."""
 
     memory_bytes: int
     busy_pct: float

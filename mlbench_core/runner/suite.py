@@ -141,9 +141,7 @@ class Suite:
         wide = unfinished(so_far.comparisons(), until)
         cells = {(c.trial.task, c.trial.model, c.trial.device, c.trial.batch_size, c.trial.precision) for c in wide}
         first = [
-            t
-            for t in self.trials
-            if t.block == 0 and (t.task, t.model, t.device, t.batch_size, t.precision) in cells
+            t for t in self.trials if t.block == 0 and (t.task, t.model, t.device, t.batch_size, t.precision) in cells
         ]
         return block_of(first, 1 + max(record.trial.block for record in so_far.records)) if first else []
 

@@ -25,8 +25,9 @@ RESAMPLES = 9999
 class Ratio:
     """A ratio of speeds, a's over b's: above 1, a is faster.
 
-    value: exp of the mean log-ratio. low, high: its interval. p: two-sided, of "the ratio is 1". sign_flip_p: the same without
-    assuming normality, from 6 blocks. deviation: of the blocks' log-ratios. With one block all but `value` and `blocks` are None.
+    value: exp of the mean log-ratio. low, high: its interval. p: two-sided, of "the ratio is 1". sign_flip_p: the same
+    without assuming normality, from 6 blocks. deviation: of the blocks' log-ratios. With one block all but `value` and
+    `blocks` are None.
     """
 
     value: float
@@ -46,7 +47,8 @@ class Ratio:
 def ratio(seconds_a: Sequence[float], seconds_b: Sequence[float], confidence: float) -> Ratio:
     """The ratio of a's speed to b's, from paired seconds: one of each per block, all positive.
 
-    Interval: exp(mean +- t(blocks - 1) * deviation / sqrt(blocks)) of the log-ratios. Raises ValueError for unpaired or no data.
+    Interval: exp(mean +- t(blocks - 1) * deviation / sqrt(blocks)) of the log-ratios. Raises ValueError for unpaired or no
+    data.
     """
     logs = log_ratios(seconds_a, seconds_b)
     mean, blocks = float(np.mean(logs)), len(logs)

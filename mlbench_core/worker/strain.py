@@ -11,8 +11,8 @@ CGROUP, STATUS = Path("/sys/fs/cgroup"), Path("/proc/self/status")
 def counters() -> dict[str, float]:
     """Counters since the process began, those that the system has: subtract two readings.
 
-    cgroup_throttled_s: seconds in which the control group's CPU limit held its processes back (cgroup v2). swapped_bytes: of this
-    process, in swap space. preempted: involuntary context switches.
+    cgroup_throttled_s: seconds in which the control group's CPU limit held its processes back (cgroup v2). swapped_bytes:
+    of this process, in swap space. preempted: involuntary context switches.
     """
     found = {"preempted": float(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw)}
     throttled = _line(CGROUP / "cpu.stat", "throttled_usec")

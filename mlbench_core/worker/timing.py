@@ -78,8 +78,8 @@ def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> tuple[Ca
     """Steps that do not count, until the process is steady: (k and the steps it took, whether it became steady).
 
     At least `warmup_steps` and `warmup_seconds`; then k is calibrated, and values are taken until two windows of them are
-    alike or `steady_limit` is reached. An arm whose first block has been `known` does the same number of steps without
-    looking: then steadiness is judged on what is measured, and None is returned here.
+    alike, or `steady_limit` or `max_seconds` is reached. An arm whose first block has been `known` does the same number of
+    steps without looking: then steadiness is judged on what is measured, and None is returned here.
     """
     if known is not None:
         loop.run(known.warmup_steps)
@@ -96,8 +96,8 @@ def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> tuple[Ca
     values: list[float] = []
     window, settled = measure.steady_window, None
     if measure.steady_limit:
-        settled = False
-        while not settled and len(values) < max(measure.steady_limit, 2 * window):
+        settled, end = False, perf_counter() + measure.max_seconds
+        while not settled and len(values) < max(measure.steady_limit, 2 * window) and perf_counter() < end:
             values.append(loop.run(k))
             settled = len(values) >= 2 * window and steady(values[-2 * window : -window], values[-window:])
     return Calibration(k, max(1, done + k * len(values))), settled

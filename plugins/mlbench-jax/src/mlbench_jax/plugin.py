@@ -120,6 +120,12 @@ def read_knobs(session: Session) -> dict[str, str]:
 
 
 @hookimpl
+def compilations(session: Session) -> int:
+    """Compiled forms of the session's functions, one per shape and type of their arguments."""
+    return session.compilations()
+
+
+@hookimpl
 def save(session: Session, path: Path) -> Path:
     """`path`.msgpack, by Flax's serialization."""
     return session.save(path)

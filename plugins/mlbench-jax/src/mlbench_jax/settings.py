@@ -40,6 +40,7 @@ PRECISIONS = {
     # A power of two, so that scaling and unscaling are exact; float16 underflows below 6e-8, which gradients reach.
     "fp16": Precision(jnp.float32, jnp.float16, "default", loss_scale=2.0**10),
     "fp64": Precision(jnp.float64, jnp.float64, "highest"),
+    "default": Precision(jnp.float32, jnp.float32, "default"),  # as JAX comes, which is TF32 on a GPU that has it
 }
 
 

@@ -90,6 +90,10 @@ class Session:
         hosted = jax.device_get(arrays)
         return {name: layout.to_tree(hosted[name]) for name, layout in self.layouts.items() if name in hosted}
 
+    def compilations(self) -> int:
+        """Entries in the caches of the functions that are timed."""
+        return sum(int(function._cache_size()) for function in (self.program.step, self.program.predict))
+
     def save(self, path: Path) -> Path:
         """Writes a file of parameters and running statistics."""
         variables = self.state.variables

@@ -19,6 +19,7 @@ POLICIES = {
     "bf16": "mixed_bfloat16",
     "fp16": "mixed_float16",
     "fp64": "float64",
+    "default": "float32",  # with TF32 as TensorFlow comes, which is on
 }
 """Precision to Keras dtype policy. The mixed ones keep float32 variables and compute in 16 bits."""
 
@@ -72,10 +73,16 @@ def configure(plan: Plan) -> str:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
 
+    if plan.precision == "default":
+        return _name(plan)
     wanted = plan.precision == "tf32"
     tf.config.experimental.enable_tensor_float_32_execution(wanted)
     if tf.config.experimental.tensor_float_32_execution_enabled() != wanted:
         raise UnsupportedError(f"TensorFlow {tf.__version__} did not switch TF32 {'on' if wanted else 'off'}")
+    return _name(plan)
+
+
+def _name(plan: Plan) -> str:
     return "/GPU:0" if plan.accelerated else "/CPU:0"  # the core shows TensorFlow the plan's GPU alone
 
 

@@ -120,6 +120,14 @@ def read_knobs(session: Session) -> dict[str, str]:
 
 
 @hookimpl
+def compilations(session: Session) -> int:
+    """Traces of the session's functions; none in eager mode."""
+    from mlbench_tf import training
+
+    return training.compilations(session)
+
+
+@hookimpl
 def save(session: Session, path: Path) -> Path:
     """Keras's own weights file, `path`.weights.h5."""
     from mlbench_tf import training

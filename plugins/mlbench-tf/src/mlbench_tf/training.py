@@ -195,6 +195,12 @@ def read_knobs(session: Session) -> dict[str, str]:
     }
 
 
+def compilations(session: Session) -> int:
+    """Traces so far of the functions that are timed; each trace of a `jit_compile` function is compiled anew."""
+    functions = [function for function in (session.step, session.predict) if hasattr(function, "python_function")]
+    return sum(function.experimental_get_tracing_count() for function in functions)
+
+
 def save(session: Session, path: Path) -> Path:
     """Writes `path`.weights.h5: parameters and running statistics.
 

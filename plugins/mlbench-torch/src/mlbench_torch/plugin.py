@@ -108,6 +108,12 @@ def read_knobs(session: Session) -> dict[str, str]:
 
 
 @hookimpl
+def compilations(session: Session) -> int:
+    """Graphs that torch.compile has made in this process; none in eager mode."""
+    return session.compilations()
+
+
+@hookimpl
 def save(session: Session, path: Path) -> Path:
     """`path`.pt, by torch.save."""
     return session.save(path)

@@ -19,12 +19,13 @@ from mlbench_core.trial import Plan
 class Precision:
     """dtype: of parameters, running statistics and optimiser state. autocast: of products and activations, if narrower.
 
-    loss_scale: the loss is multiplied by it before, and gradients divided by it after the backward pass.
+    tf32: None leaves PyTorch's own choice. loss_scale: the loss is multiplied by it before, and gradients divided by it
+    after the backward pass.
     """
 
     dtype: torch.dtype
     autocast: torch.dtype | None = None
-    tf32: bool = False
+    tf32: bool | None = False
     loss_scale: float = 1.0
 
 
@@ -35,6 +36,7 @@ PRECISIONS = {
     # A power of two, so that scaling and unscaling are exact; float16 underflows below 6e-8, which gradients reach.
     "fp16": Precision(torch.float32, torch.float16, loss_scale=2.0**10),
     "fp64": Precision(torch.float64),
+    "default": Precision(torch.float32, tf32=None),  # as PyTorch comes: products in float32, convolutions in TF32
 }
 
 
@@ -76,8 +78,9 @@ def apply(plan: Plan) -> torch.device:
     torch.set_num_threads(plan.threads)
     tf32 = PRECISIONS[plan.precision].tf32
     # Two switches with different defaults (products off, convolutions on); both set, so that fp32 means float32.
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
+    if tf32 is not None:
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True
     return torch.device("cuda", 0) if plan.accelerated else torch.device("cpu")
 

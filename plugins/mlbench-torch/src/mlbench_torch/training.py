@@ -154,6 +154,14 @@ class Session:
             "optimizer_fused": str(group["fused"]),
         }
 
+    def compilations(self) -> int:
+        """Graphs made so far: Dynamo counts them for the process."""
+        if self.plan.execution != "compiled":
+            return 0
+        from torch._dynamo.utils import counters
+
+        return int(counters["stats"]["unique_graphs"])
+
     def save(self, path: Path) -> Path:
         """`torch.save` of the state dict."""
         self._settle()

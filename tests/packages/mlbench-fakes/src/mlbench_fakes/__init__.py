@@ -1,0 +1,1 @@
+"""Nothing but the entry point: the fake itself is `mlbench_core.testing.fakes`."""

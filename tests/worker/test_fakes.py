@@ -1,0 +1,181 @@
+"""The instrument on a framework whose truth is known: it reads the speed right, and every fault raises its own flag alone.
+
+The faults run on a clock that only counts, so nothing else on the machine can raise a flag.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from mlbench_core.config import Config
+from mlbench_core.data import prepare
+from mlbench_core.plugins import load_registry
+from mlbench_core.results.flags import trial_flags
+from mlbench_core.testing import fakes
+from mlbench_core.testing.fakes import Behaviour, CountingClock
+from mlbench_core.thresholds import Flags, Measure
+from mlbench_core.trial import Calibration, Job, Measured, Record, Task, Trial
+from mlbench_core.worker import peak, tasks, timing, training
+from mlbench_core.worker.timing import Loop
+
+MEASURE = Measure(warmup_steps=5, warmup_seconds=0.05, value_seconds=0.01, min_seconds=0.4, min_values=40, early_deviation=0)
+KNOWN = Calibration(steps_per_value=10, warmup_steps=50)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    registry = load_registry(Path())
+    return prepare(
+        registry.datasets["digits"],
+        registry.models["mlp"],
+        argument="",
+        data_dir=None,
+        seed=0,
+        cache=tmp_path_factory.mktemp("data"),
+    )
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> CountingClock:
+    clock = CountingClock()
+    monkeypatch.setattr(fakes, "CLOCK", clock)
+    for module in (timing, tasks, training, peak):
+        monkeypatch.setattr(module, "perf_counter", clock.now)
+    return clock
+
+
+@pytest.fixture
+def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def run(behaviour: Behaviour, known: Calibration | None, task: Task = "train", **changed: Any) -> Measured:
+        for name, value in fakes.variables(eager=behaviour).items():
+            monkeypatch.setenv(name, value)
+        trial = Trial("fake", "mlp", "digits", "cpu", 32, "fp32", "eager", task, 1, 0, 0, 1, evolve(MEASURE, **changed))
+        job = Job(trial, load_registry(Path()).models["mlp"].source, str(data), str(tmp_path), known)
+        return tasks.run(job, lambda _event, **_facts: None)
+
+    return run
+
+
+def flags(measured: Measured) -> set[str]:
+    trial = Trial("fake", "mlp", "digits", "cpu", 32, "fp32", "eager", "train", 1, 0, 0, 1, MEASURE)
+    return {flag.name for flag in trial_flags(Record(trial, "ok", "", measured), Flags())}
+
+
+FAULTS = {
+    "well behaved": (Behaviour(), set()),
+    "asynchronous": (Behaviour(asynchronous=True), set()),
+    "unsynchronised": (Behaviour(asynchronous=True, waits=False), {"not synchronised"}),
+    "slow first step": (Behaviour(first_s=0.5), {"slow first step"}),
+    "recompiles": (Behaviour(compiles_at=(151,), compile_s=0.2), {"compiled while measuring"}),
+    "leaks": (Behaviour(leak_bytes=1_000_000), {"memory grows"}),
+    "bimodal": (Behaviour(alternates=0.06), {"bimodal"}),
+    "drifts": (Behaviour(drift=0.0015), {"drift"}),
+    "never steady": (Behaviour(growth=0.01), {"no steady state"}),
+    "short values": (Behaviour(step_s=1e-5), {"short values"}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_raises_its_own_flag_and_no_other(fault: str, run: Any, counting: CountingClock) -> None:
+    behaviour, expected = FAULTS[fault]
+    # What does not wait seems so quick that k steps of a good framework would be a short value: let it find its own k.
+    assert flags(run(behaviour, KNOWN if behaviour.waits else None)) == expected
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour(), Behaviour(asynchronous=True)])
+def test_calibration_finds_k_and_the_speed(behaviour: Behaviour, run: Any, counting: CountingClock) -> None:
+    measured = run(behaviour, None)
+    assert measured.settled is True
+    assert measured.calibration.steps_per_value == 10
+    # An asynchronous value ends when the device does: at most one dispatch later than its steps.
+    assert [value / 10 for value in measured.values] == pytest.approx([1e-3] * len(measured.values), rel=2e-3)
+    assert sum(measured.values) >= MEASURE.min_seconds
+    assert len(measured.values) >= MEASURE.min_values
+    assert measured.compilations == 0
+    # 20 warm-up and calibration steps at least, then two windows.
+    assert measured.calibration.warmup_steps >= MEASURE.warmup_steps + 2 * MEASURE.steady_window * 10
+
+
+def test_a_process_that_never_settles_is_given_up_and_measured(run: Any, counting: CountingClock) -> None:
+    measured = run(Behaviour(growth=0.01), None, steady_limit=60)
+    assert measured.settled is False
+    assert measured.values
+    assert flags(measured) == {"no steady state"}
+
+
+def test_the_first_step_is_in_no_other_number(run: Any, counting: CountingClock) -> None:
+    measured = run(Behaviour(first_s=5.0), None)
+    assert measured.first_step_s == pytest.approx(5.001)
+    assert max(measured.values) == pytest.approx(0.01)
+    assert measured.phases["first_step"] == pytest.approx(5.001)
+    assert measured.phases["warmup"] < 1.0
+
+
+def test_measuring_ends_early_when_values_agree(run: Any, counting: CountingClock) -> None:
+    measured = run(Behaviour(), KNOWN, min_seconds=5.0, early_deviation=0.005, early_seconds=0.05)
+    assert len(measured.values) == Measure().early_values
+    drifting = run(Behaviour(drift=0.01), KNOWN, min_seconds=0.5, early_deviation=0.005, early_seconds=0.05)
+    assert len(drifting.values) >= MEASURE.min_values
+
+
+def test_measuring_ends_at_the_longest_time(run: Any, counting: CountingClock) -> None:
+    measured = run(Behaviour(), KNOWN, min_values=1000, max_seconds=0.205)
+    assert len(measured.values) == 21
+
+
+@pytest.mark.parametrize(("behaviour", "dispatch"), [(Behaviour(), 1e-3), (Behaviour(asynchronous=True), 1e-5)])
+def test_latency_is_synchronised_step_by_step(behaviour: Behaviour, dispatch: float, counting: CountingClock) -> None:
+    session = fakes.Session(behaviour, {}, 10)
+    seconds, dispatches = Loop(fakes.train_step, fakes.synchronize, session, [32]).each(50)
+    assert seconds == pytest.approx([1e-3] * 50)
+    assert dispatches == pytest.approx([dispatch] * 50)
+
+
+def test_latency_stops_at_its_time(counting: CountingClock) -> None:
+    loop = Loop(fakes.train_step, fakes.synchronize, fakes.Session(Behaviour(), {}, 10), [32])
+    assert len(loop.each(1000, 0.0105)[0]) == 11
+
+
+def test_inference_answers_its_queries_and_finds_the_peak(run: Any, counting: CountingClock) -> None:
+    measured = run(Behaviour(), KNOWN, "infer", queries=50)
+    assert measured.latencies == pytest.approx([1e-3] * 50)
+    assert measured.peak_flops is None  # only the first block looks for it
+
+
+def test_the_peak_is_that_of_the_product(counting: CountingClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in fakes.variables(eager=Behaviour(step_s=0.01)).items():
+        monkeypatch.setenv(name, value)
+    from mlbench_core.architecture import Optimizer
+    from mlbench_core.plugins import load_framework
+    from mlbench_core.trial import Plan
+
+    plan = Plan("cpu", "fp32", "eager", 1, Optimizer("sgd", 0.1), 1, 0, "infer")
+    # 2 n**3 operations, and no step was faster than 10 ms.
+    assert peak.measure_peak(load_framework("fake"), plan) == pytest.approx(2 * 1024**3 / 0.01)
+
+
+@pytest.mark.parametrize("step_s", [1e-4, 1e-3, 1e-2, 1e-1])
+def test_a_spin_is_read_to_a_thousandth(step_s: float) -> None:
+    """On the real clock, against the fake's own: what else runs here lengthens both alike.
+
+    The best of ten values counts, since an interruption between two steps is in the harness's reading alone. From 1 ms up the
+    bar is 0.1 %; a step of 0.1 ms may be off by 1 us, which is 1 %.
+    """
+    session = fakes.Session(Behaviour(step_s=step_s), {}, 10)
+    loop = Loop(fakes.train_step, fakes.synchronize, session, [32])
+    k = max(1, round(0.02 / step_s))
+    errors = []
+    for _ in range(10):
+        before = session.busy_s
+        value = loop.run(k)
+        errors.append(value / (session.busy_s - before) - 1)
+    assert min(errors) < (1e-3 if step_s >= 1e-3 else 1e-2)
+    assert session.busy_s >= session.steps * step_s
+
+
+def test_thresholds_can_be_set_as_percentages() -> None:
+    config = Config.parse({"extend_until": {"half_width": "1%", "max_blocks": 7}, "flags": {"drift": "3 %"}})
+    assert config.extend_until is not None
+    assert (config.extend_until.half_width, config.extend_until.max_blocks, config.flags.drift) == (0.01, 7, 0.03)
