@@ -21,6 +21,8 @@ QUICK = {
     "value_seconds": 0.001,
     "min_values": 3,
     "min_seconds": 0,
+    "steady_limit": 0,
+    "latency_steps": 20,
     "queries": 20,
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from mlbench_core.results.flags import seconds_per_step
-from mlbench_core.stats.ratio import Ratio, holm, ratio
+from mlbench_core.stats.ratio import Ratio, holm, ratio, sign_flip
 from mlbench_core.stats.time_to import crossover
 from mlbench_core.stats.verdict import Verdict, blocks_needed, verdict
 from mlbench_core.thresholds import Compare, ExtendUntil
@@ -24,9 +24,10 @@ class Comparison:
     """a compared with b, alike in all but framework and execution.
 
     metric: TRAINING or LATENCY. ratio: of speeds, above 1 where a is faster; None where not a single block has both.
-    adjusted_p: by Holm over the pairs of this cell and metric. blocks_needed: in all, until the verdict would be clear;
-    None if it is, or cannot be told. reason: why the two are not comparable. crossover_step: the training step at which the
-    arm with the slower first step has caught up. trial: a's, for the cell's other coordinates.
+    adjusted_p: by Holm over the pairs of this cell and metric. sign_flip_p: unadjusted, from 6 blocks. blocks_needed: in
+    all, until the verdict would be clear; None if it is, or cannot be told. reason: why the two are not comparable.
+    crossover_step: the training step at which the arm with the slower first step has caught up. trial: a's, for the cell's
+    other coordinates.
     """
 
     trial: Trial
@@ -36,6 +37,7 @@ class Comparison:
     verdict: Verdict
     ratio: Ratio | None = None
     adjusted_p: float | None = None
+    sign_flip_p: float | None = None
     blocks_needed: int | None = None
     reason: str = ""
     crossover_step: int | None = None
@@ -76,12 +78,23 @@ def compare(
             (a, b, _reason([*a.records.values(), *b.records.values()], problem))
             for a, b in itertools.combinations(cell, 2)
         ]
-        ratios = [None if reason else _ratio(a, b, metric, compared) for a, b, reason in pairs]
+        times = [([], []) if reason else _paired(a, b, metric) for a, b, reason in pairs]
+        ratios = [ratio(*both, compared.confidence) if both[0] else None for both in times]
         tested = [r.p for r in ratios if r is not None and r.p is not None]
         adjusted = iter(holm(tested))
-        for (a, b, reason), r in zip(pairs, ratios, strict=True):
-            p = next(adjusted) if r is not None and r.p is not None else None
-            found.append(_comparison(metric, a, b, reason, r, p, len(tested), compared))
+        for (a, b, reason), r, both in zip(pairs, ratios, times, strict=True):
+            trial = next(iter(a.records.values())).trial
+            if r is None:
+                why = reason or "no block has values of both"
+                found.append(Comparison(trial, metric, a.label, b.label, "not comparable", reason=why))
+                continue
+            p = None if r.p is None else next(adjusted)
+            judged = verdict(r, p, compared)
+            needed = blocks_needed(r, len(tested), compared) if judged == "inconclusive" else None
+            step = _crossover(a, b) if metric == TRAINING else None
+            found.append(
+                Comparison(trial, metric, a.label, b.label, judged, r, p, sign_flip(*both), needed, crossover_step=step)
+            )
     return found
 
 
@@ -94,28 +107,6 @@ def unfinished(comparisons: Iterable[Comparison], until: ExtendUntil) -> list[Co
         and c.ratio.blocks < until.max_blocks
         and (c.ratio.half_width is None or c.ratio.half_width > until.half_width)
     ]
-
-
-def _comparison(
-    metric: str, a: Arm, b: Arm, reason: str, r: Ratio | None, p: float | None, tested: int, compared: Compare
-) -> Comparison:
-    first = next(iter(a.records.values()))
-    if r is None:
-        return Comparison(
-            first.trial, metric, a.label, b.label, "not comparable", reason=reason or "no block has values of both"
-        )
-    judged = verdict(r, p, compared)
-    return Comparison(
-        first.trial,
-        metric,
-        a.label,
-        b.label,
-        judged,
-        r,
-        p,
-        blocks_needed(r, tested, compared) if judged == "inconclusive" else None,
-        crossover_step=_crossover(a, b) if metric == TRAINING else None,
-    )
 
 
 def _cells(records: Iterable[Record]) -> list[tuple[str, list[Arm]]]:
@@ -140,10 +131,11 @@ def _reason(records: Iterable[Record], problem: Callable[[Record], str]) -> str:
     return next((reason for record in records if (reason := problem(record))), "")
 
 
-def _ratio(a: Arm, b: Arm, metric: str, compared: Compare) -> Ratio | None:
+def _paired(a: Arm, b: Arm, metric: str) -> tuple[list[float], list[float]]:
+    """Both arms' numbers in the blocks that have both."""
     seconds = [(_seconds(a.records[n], metric), _seconds(b.records[n], metric)) for n in a.records if n in b.records]
     both = [(x, y) for x, y in seconds if x is not None and y is not None]
-    return ratio([x for x, _ in both], [y for _, y in both], compared.confidence) if both else None
+    return [x for x, _ in both], [y for _, y in both]
 
 
 def _seconds(record: Record, metric: str) -> float | None:

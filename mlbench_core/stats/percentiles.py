@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
-from scipy import stats
 
 MINIMUM_QUERIES = {50.0: 11, 90.0: 64, 95.0: 130, 99.0: 662, 99.9: 6636}
 """Queries needed before a percentile is reported: MLPerf LoadGen's early-stopping estimate at 99 % confidence
@@ -31,6 +30,8 @@ def percentile(values: Sequence[float], p: float, confidence: float = 0.95) -> P
     order statistics at that binomial's quantiles (Hahn & Meeker, Statistical Intervals, 5.2); where the upper one would lie
     beyond the last value it ends there. p: one of MINIMUM_QUERIES.
     """
+    from scipy import stats  # takes a third of a second: only who computes pays
+
     n = len(values)
     if n < MINIMUM_QUERIES[p]:
         return None

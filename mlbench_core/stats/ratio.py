@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
-from scipy import stats
+
+Seconds = Sequence[float] | npt.NDArray[np.float64]
 
 SIGN_FLIP_BLOCKS = 6
 """Fewer blocks than this have fewer than 64 ways to flip signs, and no p below 0.05 is possible."""
@@ -25,9 +26,8 @@ RESAMPLES = 9999
 class Ratio:
     """A ratio of speeds, a's over b's: above 1, a is faster.
 
-    value: exp of the mean log-ratio. low, high: its interval. p: two-sided, of "the ratio is 1". sign_flip_p: the same
-    without assuming normality, from 6 blocks. deviation: of the blocks' log-ratios. With one block all but `value` and
-    `blocks` are None.
+    value: exp of the mean log-ratio. low, high: its interval. p: two-sided, of "the ratio is 1". deviation: of the blocks'
+    log-ratios. With one block all but `value` and `blocks` are None.
     """
 
     value: float
@@ -35,7 +35,6 @@ class Ratio:
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    sign_flip_p: float | None = None
     deviation: float | None = None
 
     @property
@@ -44,12 +43,14 @@ class Ratio:
         return None if self.low is None or self.high is None else math.sqrt(self.high / self.low) - 1
 
 
-def ratio(seconds_a: Sequence[float], seconds_b: Sequence[float], confidence: float) -> Ratio:
+def ratio(seconds_a: Seconds, seconds_b: Seconds, confidence: float) -> Ratio:
     """The ratio of a's speed to b's, from paired seconds: one of each per block, all positive.
 
     Interval: exp(mean +- t(blocks - 1) * deviation / sqrt(blocks)) of the log-ratios. Raises ValueError for unpaired or no
     data.
     """
+    from scipy import stats  # takes a third of a second: only who computes pays
+
     logs = log_ratios(seconds_a, seconds_b)
     mean, blocks = float(np.mean(logs)), len(logs)
     if blocks < 2:
@@ -63,12 +64,11 @@ def ratio(seconds_a: Sequence[float], seconds_b: Sequence[float], confidence: fl
         low=math.exp(mean - half),
         high=math.exp(mean + half),
         p=t_test(mean, error, blocks),
-        sign_flip_p=sign_flip(logs) if blocks >= SIGN_FLIP_BLOCKS else None,
         deviation=deviation,
     )
 
 
-def log_ratios(seconds_a: Sequence[float], seconds_b: Sequence[float]) -> npt.NDArray[np.float64]:
+def log_ratios(seconds_a: Seconds, seconds_b: Seconds) -> npt.NDArray[np.float64]:
     """log(a's speed / b's speed) per block. Raises ValueError unless both are equally long and not empty."""
     if len(seconds_a) != len(seconds_b) or not len(seconds_a):
         raise ValueError(f"{len(seconds_a)} and {len(seconds_b)} processes do not make pairs")
@@ -78,13 +78,21 @@ def log_ratios(seconds_a: Sequence[float], seconds_b: Sequence[float]) -> npt.ND
 
 def t_test(mean: float, error: float, blocks: int) -> float:
     """Two-sided p of a mean of 0, Student's t with blocks - 1 degrees of freedom."""
+    from scipy import stats  # takes a third of a second: only who computes pays
+
     if error == 0:
         return 0.0 if mean else 1.0
     return float(2 * stats.t.sf(abs(mean) / error, blocks - 1))
 
 
-def sign_flip(logs: npt.NDArray[np.float64]) -> float:
-    """Two-sided p of the permutation test that flips each block's sign: what the mean could be if a and b were alike."""
+def sign_flip(seconds_a: Seconds, seconds_b: Seconds) -> float | None:
+    """Two-sided p of the permutation test that flips each block's sign, which needs no normal distribution: how often the mean
+    log-ratio is as far from 0 if a and b are alike. None below 6 blocks."""
+    from scipy import stats  # takes a third of a second: only who computes pays
+
+    logs = log_ratios(seconds_a, seconds_b)
+    if len(logs) < SIGN_FLIP_BLOCKS:
+        return None
     found = stats.permutation_test(
         (logs,),
         lambda x, axis: np.mean(x, axis=axis),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 FEWEST = 8
 """Fewer values show no trend."""
@@ -31,6 +30,8 @@ def drift(values: Sequence[float]) -> float:
 
     0 unless the trend is certain and pervasive: Kendall's tau above 0.5 in size and its p below 0.001.
     """
+    from scipy import stats  # takes a third of a second: only who computes pays
+
     if len(values) < FEWEST:
         return 0.0
     places = np.arange(len(values))

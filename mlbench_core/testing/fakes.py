@@ -30,10 +30,10 @@ VARIABLE = "MLBENCH_FAKE"
 class Behaviour:
     """What a fake does, in seconds, steps and bytes; the defaults are a well-behaved framework with steps of 1 ms.
 
-    asynchronous: train_step and infer return after `dispatch_s`, and the device works on. waits: synchronize does what it says.
-    first_s: the first step's extra time. compiles_at: the numbers of steps that compile anew, each taking `compile_s` more.
-    leak_bytes: kept for ever, per step. alternates: every other value takes this share more. drift: every value takes this share
-    of the first one more than the one before; growth: this share of the one before.
+    asynchronous: train_step and infer return after `dispatch_s`, and the device works on. waits: synchronize does what it
+    says. first_s: the first step's extra time. compiles_at: the numbers of steps that compile anew, each taking `compile_s`
+    more. leak_bytes: kept for ever, per step. alternates: every other value takes this share more. drift: every value takes
+    this share of the first one more than the one before; growth: this share of the one before.
     """
 
     step_s: float = 1e-3

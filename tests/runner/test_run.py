@@ -84,13 +84,13 @@ def test_throughput_is_all_samples_over_all_time(results: Results) -> None:
     for record in results.records:
         if record.trial.task == "train":
             m = record.measured
-            assert m.steps_per_value is not None
+            assert m.calibration is not None
             row = next(
                 r
                 for r in results.cells()
                 if (r["framework"], r["batch_size"]) == (record.trial.framework, record.trial.batch_size)
             )
-            samples = record.trial.batch_size * m.steps_per_value * len(m.values)
+            samples = record.trial.batch_size * m.calibration.steps_per_value * len(m.values)
             assert row["samples_per_second"] == pytest.approx(samples / sum(m.values))
 
 
@@ -106,8 +106,11 @@ def test_a_saved_model_comes_back(results: Results) -> None:
 
 def test_phases_are_told_apart(results: Results) -> None:
     for record in results.records:
-        last = {"train": ["train", "evaluate", "save"], "infer": ["latency"]}[record.trial.task]
-        assert list(record.measured.phases) == ["setup", "first_step", "warmup", "measure", *last]
+        last = {
+            "train": ["step_latency", "train", "evaluate", "save", "teardown"],
+            "infer": ["latency", "teardown", "peak"],
+        }[record.trial.task]
+        assert list(record.measured.phases) == ["start", "setup", "first_step", "warmup", "measure", *last]
         assert sum(record.measured.phases.values()) <= record.observed.wall_s
 
 
@@ -121,7 +124,7 @@ def test_events_tell_the_story_in_order(results: Results, events: list[tuple[str
 
 def test_json_keeps_everything(results: Results, folder: Path) -> None:
     data = json.loads((folder / "benchmark_results.json").read_text())
-    assert (data["schema"], data["schema_version"]) == ("mlbench-results", 1)
+    assert (data["schema"], data["schema_version"]) == ("mlbench-results", 2)
     assert data["config"]["models"] == ["mlp"]
     assert len(data["records"][0]["measured"]["values"]) >= 3
     assert read_json(folder / "benchmark_results.json") == results
@@ -148,9 +151,9 @@ def test_the_data_frame_has_a_row_per_cell(results: Results) -> None:
 
 
 def test_a_schema_from_the_future_is_refused(folder: Path, results: Results, tmp_path: Path) -> None:
-    data = json.loads((folder / "benchmark_results.json").read_text()) | {"schema_version": 2}
+    data = json.loads((folder / "benchmark_results.json").read_text()) | {"schema_version": 3}
     (tmp_path / "new.json").write_text(json.dumps(data))
-    with pytest.raises(ValueError, match="version 1"):
+    with pytest.raises(ValueError, match="version 2"):
         read_json(tmp_path / "new.json")
 
 

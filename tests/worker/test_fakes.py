@@ -20,7 +20,9 @@ from mlbench_core.trial import Calibration, Job, Measured, Record, Task, Trial
 from mlbench_core.worker import peak, tasks, timing, training
 from mlbench_core.worker.timing import Loop
 
-MEASURE = Measure(warmup_steps=5, warmup_seconds=0.05, value_seconds=0.01, min_seconds=0.4, min_values=40, early_deviation=0)
+MEASURE = Measure(
+    warmup_steps=5, warmup_seconds=0.05, value_seconds=0.01, min_seconds=0.4, min_values=40, early_deviation=0
+)
 KNOWN = Calibration(steps_per_value=10, warmup_steps=50)
 
 

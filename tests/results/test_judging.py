@@ -1,0 +1,255 @@
+"""Flags, bottlenecks, peaks and comparisons, on records made by hand; among them the traps that others fell into."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from mlbench_core import environment
+from mlbench_core.results.bottleneck import shares
+from mlbench_core.results.cells import cells
+from mlbench_core.results.comparisons import compare, unfinished
+from mlbench_core.results.flags import arm_flags, trial_flags
+from mlbench_core.results.peaks import data_sheet_peak, limit
+from mlbench_core.thresholds import Compare, ExtendUntil, Flags, Measure
+from mlbench_core.trial import Calibration, Epoch, Measured, MemoryReading, Observed, Record, Trial
+
+LIMITS = Flags()
+H100 = {"gpus": [{"name": "NVIDIA H100 80GB HBM3"}]}
+
+
+def trial(framework: str = "one", block: int = 0, **changed: Any) -> Trial:
+    made = Trial(framework, "mlp", "digits", "cpu", 32, "fp32", "default", "train", block, 0, 0, 2, Measure())
+    return evolve(made, **changed)
+
+
+def record(values: list[float] | None = None, k: int = 10, *, of: Trial | None = None, **measured: Any) -> Record:
+    measured.setdefault("first_step_s", 0.1)
+    found = Measured(values=values or [0.1] * 30, calibration=Calibration(k, 100), settled=True, **measured)
+    return Record(of or trial(), "ok", "", found)
+
+
+def names(found: Record) -> set[tuple[str, str]]:
+    return {(flag.name, flag.level) for flag in trial_flags(found, LIMITS)}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (record(), set()),
+        (record([1e-4] * 30, first_step_s=1e-4), {("short values", "unstable")}),
+        (record(list(np.linspace(0.09, 0.115, 30) [np.random.default_rng(0).permutation(30)])), {("spread", "warn")}),
+        (record(list(np.linspace(0.07, 0.13, 30)[np.random.default_rng(0).permutation(30)])), {("spread", "unstable")}),
+        (record(strain={"cgroup_throttled_s": 0.1}), {("throttled", "unstable")}),
+        (record(strain={"swapped_bytes": 4096.0}), {("swapping", "unstable")}),
+        (record(first_step_s=0.6), {("slow first step", "note")}),
+        (record(read_back_s=0.02), {("not synchronised", "rejected")}),
+        (record(read_back_s=0.005), set()),
+        (record(memory_during=[100_000_000 + 2_000_000 * i for i in range(30)]), {("memory grows", "warn")}),
+        (record(memory_during=[100_000_000] * 2 + [180_000_000] * 28), set()),  # a cache that has filled
+        (Record(trial(), "failed", "no"), set()),
+    ],
+)  # fmt: skip
+def test_flags(found: Record, expected: set[tuple[str, str]]) -> None:
+    assert names(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected"),
+    [
+        ({"thermal_slowdown": 0.2}, "thermal slowdown"),
+        ({"other_processes": 1.0}, "GPU shared"),
+        ({"power_cap": 1.0}, None),
+    ],
+)
+def test_the_gpu_raises_flags(gpu: dict[str, float], expected: str | None) -> None:
+    found = evolve(record(), observed=Observed(gpu=gpu))
+    assert names(found) == ({(expected, "unstable")} if expected else set())
+
+
+def test_processes_that_differ() -> None:
+    def arm(*medians: float) -> list[Record]:
+        return [record([m] * 30, of=trial(block=i)) for i, m in enumerate(medians)]
+
+    assert arm_flags(arm(0.1, 0.101, 0.102, 0.1), LIMITS) == []
+    assert [f.name for f in arm_flags(arm(0.1, 0.13, 0.1, 0.13), LIMITS)] == ["processes differ"]  # deviate by 15 %
+    assert [f.name for f in arm_flags(arm(*[0.1] * 30, 0.17), LIMITS)] == ["processes differ"]  # one 66 % off
+    assert arm_flags(arm(0.1, 0.2), LIMITS) == []  # two processes have no deviation worth the name
+
+
+def epoch(**seconds: float) -> Epoch:
+    parts = {"data_wait_s": 0.0, "placement_s": 0.0, "dispatch_s": 0.0, "device_wait_s": 0.0} | seconds
+    return Epoch(seconds=1.0, loss=1.0, samples=320, **parts)
+
+
+@pytest.mark.parametrize(
+    ("device", "parts", "words"),
+    [
+        ("cpu", {"data_wait_s": 0.43, "dispatch_s": 0.4}, "input-bound: 43% of the epoch waits for data"),
+        ("cpu", {"dispatch_s": 0.95}, "compute-bound: 95% of the epoch is the device's"),
+        (
+            "cuda:0",
+            {"placement_s": 0.6, "dispatch_s": 0.3},
+            "transfer-bound: 60% of the epoch moves batches to the device",
+        ),
+        ("cuda:0", {"dispatch_s": 0.9}, "launch-bound: 90% of the epoch goes into asking for steps, the device waits"),
+        ("cuda:0", {"dispatch_s": 0.1, "device_wait_s": 0.8}, "compute-bound: 80% of the epoch is the device's"),
+        # The host waited for the device in the end, so the data it waited for before cost nothing.
+        (
+            "cuda:0",
+            {"data_wait_s": 0.5, "device_wait_s": 0.4},
+            "compute-bound: 40% of the epoch is the device's, 50% of data hidden behind it",
+        ),
+    ],
+)
+def test_bottlenecks(device: str, parts: dict[str, float], words: str) -> None:
+    # Ten steps per epoch; a call with an idle device takes 0.1 s, so at most 1 s of dispatch is the host's own.
+    found = shares(record(of=trial(device=device), epochs=[epoch(**parts)], step_dispatches=[0.1] * 5))
+    assert found is not None
+    assert found.words == words
+
+
+def test_a_full_queue_is_not_dispatch() -> None:
+    # Inside train_step for 0.9 s, but a call takes 10 ms when the device is idle: the rest was the device's.
+    found = shares(record(of=trial(device="cuda:0"), epochs=[epoch(dispatch_s=0.9)], step_dispatches=[0.01] * 5))
+    assert found is not None
+    assert (found.dispatch, found.device) == pytest.approx((0.1, 0.8))
+
+
+def test_data_sheets() -> None:
+    assert data_sheet_peak(H100, "cuda:0", "bf16") == 989.4e12
+    assert data_sheet_peak({"gpus": [{"name": "NVIDIA H100 PCIe"}]}, "cuda:0", "bf16") == 756e12
+    assert data_sheet_peak({"gpus": [{"name": "NVIDIA L40S"}]}, "cuda:0", "fp32") == 91.6e12
+    for unknown in (data_sheet_peak(H100, "cpu", "fp32"), data_sheet_peak({"gpus": [{"name": "X"}]}, "cuda:0", "fp32")):
+        assert unknown is None
+
+
+def test_limits_of_a_cpu() -> None:
+    facts = {"cpu_simd": "avx512f", "cpu_mhz": 2000.0, "cpu_mhz_max": 3000.0}
+    assert limit(facts, trial(), 1e9) == 2 * 3e9 * 64
+    assert limit(facts | {"cpu_mhz_max": None}, trial(), 1e9) == 2 * 4e9 * 64
+    assert limit({}, trial(), 1e9) == 2e9
+    assert limit({}, trial(), None) is None
+
+
+def cell(train: Record, facts: dict[str, Any], peak: float | None = None) -> dict[str, Any]:
+    infer = record(of=evolve(train.trial, task="infer", batch_size=1), peak_flops=peak, latencies=[1e-3] * 130)
+    return cells([train, infer], facts, LIMITS)[0]
+
+
+def test_mfu_and_the_impossible() -> None:
+    # 32 samples x 1e12 FLOP in 0.1 s: 320 TFLOP/s, of 989.4 by the data sheet and 640 measured.
+    of = trial(device="cuda:0", precision="bf16")
+    row = cell(record(k=1, of=of, flops_per_sample=10**12), H100, 640e12)
+    assert (row["mfu_pct"], row["mfu_data_sheet_pct"]) == pytest.approx((50, 100 * 320 / 989.4))
+    assert (row["measured_peak_tflops"], row["data_sheet_peak_tflops"], row["status"]) == (640, 989.4, "ok")
+    row = cell(record(k=4, of=of, flops_per_sample=10**12), H100, 640e12)
+    assert row["status"] == "rejected"
+    assert "1.28e+03 TFLOP/s" in row["reason"]
+
+
+def test_throughput_is_not_samples_over_the_mean_step() -> None:
+    """optimum-benchmark divided all samples by one step's mean: 100 steps of 1 ms came out as 32,000/s x 100."""
+    row = cell(record([0.1] * 30, k=100), {})
+    assert row["samples_per_second"] == pytest.approx(32 / 1e-3)
+
+
+def test_memory_columns_are_named_and_unknown_is_not_zero() -> None:
+    readings = [MemoryReading("live_tensors_peak", 5_000_000), MemoryReading("host_peak", 9_000_000)]
+    gpu = cell(
+        evolve(record(of=trial(device="cuda:0"), memory=readings), observed=Observed(device_peak_bytes=7e6)), H100
+    )
+    assert (gpu["peak_memory_mb"], gpu["live_tensors_peak_mb"], gpu["device_process_peak_mb"]) == (5, 5, 7)
+    assert gpu["pool_peak_mb"] is None
+    cpu = cell(record(memory=readings[1:]), {})
+    assert (cpu["peak_memory_mb"], cpu["host_peak_mb"], cpu["live_tensors_peak_mb"]) == (9, 9, None)
+
+
+def test_percentiles_only_where_there_are_enough_queries() -> None:
+    row = cell(record(), {})
+    assert row["inference_latency_p95_ms"] == pytest.approx(1.0)
+    assert row["inference_latency_p95_low_ms"] == pytest.approx(1.0)
+    assert row["inference_latency_p99_ms"] is None
+
+
+def arms(seconds: dict[str, list[float]]) -> list[Record]:
+    return [record([s] * 30, of=trial(name, block)) for name, found in seconds.items() for block, s in enumerate(found)]
+
+
+def test_comparisons_are_of_pairs_and_adjusted_by_holm() -> None:
+    noise = np.random.default_rng(0).normal(1, 0.003, (3, 8))
+    found = compare(arms({"a": list(0.1 * noise[0]), "b": list(0.1 * noise[1]), "c": list(0.12 * noise[2])}), Compare())
+    assert [(c.a, c.b, c.verdict) for c in found] == [
+        ("a", "b", "equivalent"),
+        ("a", "c", "faster"),
+        ("b", "c", "faster"),
+    ]
+    for comparison in found:
+        assert comparison.ratio is not None
+        assert comparison.adjusted_p is not None
+        assert comparison.adjusted_p >= comparison.ratio.p  # type: ignore[operator]
+        assert comparison.sign_flip_p is not None
+    assert "a is faster than c: ratio of speeds 1.199 [" in found[1].describe()
+
+
+def test_renaming_changes_nothing_and_swapping_inverts() -> None:
+    times = {"a": [0.1, 0.11, 0.1], "b": [0.12, 0.13, 0.12]}
+    (one,) = compare(arms(times), Compare())
+    (two,) = compare(arms({"z": times["a"], "b": times["b"]}), Compare())
+    assert (two.a, two.b) == ("b", "z")
+    assert one.ratio is not None
+    assert two.ratio is not None
+    assert one.ratio.value == pytest.approx(1 / two.ratio.value)
+    assert one.ratio.p == pytest.approx(two.ratio.p)
+
+
+def test_blocks_without_a_partner_do_not_count() -> None:
+    (found,) = compare(arms({"a": [0.1, 0.1, 0.1], "b": [0.1, 0.1]}), Compare())
+    assert found.ratio is not None
+    assert found.ratio.blocks == 2
+
+
+def test_what_is_not_comparable_has_no_ratio() -> None:
+    (found,) = compare(
+        arms({"a": [0.1], "b": [0.1]}), Compare(), lambda r: "b failed" if r.trial.framework == "b" else ""
+    )
+    assert (found.verdict, found.reason, found.ratio) == ("not comparable", "b failed", None)
+    assert unfinished([found], ExtendUntil()) == []
+
+
+def test_blocks_are_added_by_width_and_not_by_significance() -> None:
+    wide = compare(arms({"a": [0.1, 0.11, 0.1], "b": [0.2, 0.21, 0.2]}), Compare())
+    assert wide[0].ratio is not None
+    assert wide[0].ratio.p < 0.01  # type: ignore[operator]
+    assert unfinished(wide, ExtendUntil()) == wide
+    narrow = compare(arms({"a": [0.1, 0.1001, 0.1], "b": [0.1, 0.1, 0.1001]}), Compare())
+    assert unfinished(narrow, ExtendUntil()) == []
+    assert unfinished(wide, ExtendUntil(max_blocks=3)) == []
+    assert unfinished(compare(arms({"a": [0.1], "b": [0.1]}), Compare()), ExtendUntil()) != []
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"governor": "powersave"}, "governor"),
+        ({"load_average": [3.0, 0, 0], "cpu_affinity": [0, 1]}, "load"),
+        ({"cgroup_cpu_max": "150000 100000"}, "CPU quota"),
+        ({"swap_used_bytes": 10**9}, "swap in use"),
+        ({"virtual_machine": "QEMU"}, "virtual machine"),
+        ({"gpus": [{"processes": 2}]}, "GPU shared"),
+        ({"gpus": [{"mig": True}]}, "MIG"),
+        ({"gpus": [{"power_limit_w": 300.0, "power_limit_default_w": 700.0}]}, "power limit"),
+        ({"governor": "performance", "cgroup_cpu_max": "max 100000", "gpus": [{"processes": 0, "mig": False}]}, None),
+    ],
+)
+def test_the_machine_raises_flags(facts: dict[str, Any], name: str | None) -> None:
+    assert [flag.name for flag in environment.flags(facts, LIMITS)] == ([name] if name else [])
+
+
+def test_the_facts_of_this_machine() -> None:
+    facts = environment.facts([])
+    assert facts["cpu"]
+    assert facts["memory_bytes"] > 10**8
+    assert facts["cpu_affinity"]
+    assert facts["versions"]["numpy"] == np.__version__

@@ -1,0 +1,168 @@
+"""Ratios, verdicts and percentiles: known answers, and what must hold for any data."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mlbench_core.stats.percentiles import MINIMUM_QUERIES, percentile
+from mlbench_core.stats.ratio import Ratio, holm, ratio, sign_flip
+from mlbench_core.stats.time_to import crossover, time_to
+from mlbench_core.stats.verdict import blocks_needed, verdict
+from mlbench_core.thresholds import Compare
+from mlbench_core.worker.steadiness import steady, steady_somewhere
+
+COMPARE = Compare()
+SECONDS = st.floats(1e-6, 1e3)
+BLOCKS = st.integers(2, 12).flatmap(
+    lambda n: st.tuples(st.lists(SECONDS, min_size=n, max_size=n), st.lists(SECONDS, min_size=n, max_size=n))
+)
+
+
+def test_a_known_interval() -> None:
+    # Log-ratios 0.1, 0.2, 0.3: mean 0.2, deviation 0.1, t(2) at 97.5 % is 4.302653.
+    r = ratio([1, 1, 1], [math.exp(x) for x in (0.1, 0.2, 0.3)], 0.95)
+    half = 4.302653 * 0.1 / math.sqrt(3)
+    assert r.value == pytest.approx(math.exp(0.2))
+    assert (r.low, r.high) == pytest.approx((math.exp(0.2 - half), math.exp(0.2 + half)))
+    assert r.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.3], 0).pvalue)
+    assert r.half_width == pytest.approx(math.exp(half) - 1)
+
+
+def test_one_block_has_no_interval() -> None:
+    r = ratio([2.0], [1.0], 0.95)
+    assert (r.value, r.low, r.p, r.half_width) == (0.5, None, None, None)
+    assert verdict(r, None, COMPARE) == "inconclusive"
+    assert blocks_needed(r, 1, COMPARE) is None
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [1.0, 2.0])])
+def test_what_does_not_pair_is_refused(a: list[float], b: list[float]) -> None:
+    with pytest.raises(ValueError, match="do not make pairs"):
+        ratio(a, b, 0.95)
+
+
+@given(BLOCKS)
+def test_swapping_inverts_the_ratio_and_the_verdict(blocks: tuple[list[float], list[float]]) -> None:
+    a, b = blocks
+    one, two = ratio(a, b, 0.95), ratio(b, a, 0.95)
+    assert one.value == pytest.approx(1 / two.value)
+    assert one.low == pytest.approx(1 / two.high)
+    assert one.p == pytest.approx(two.p)
+    opposite = {"faster": "slower", "slower": "faster"}
+    first, second = verdict(one, one.p, COMPARE), verdict(two, two.p, COMPARE)
+    assert second == opposite.get(first, first)
+
+
+@given(BLOCKS, st.floats(1e-3, 1e3))
+def test_the_unit_of_time_does_not_matter(blocks: tuple[list[float], list[float]], unit: float) -> None:
+    a, b = blocks
+    scaled = ratio([unit * x for x in a], [unit * x for x in b], 0.95)
+    assert scaled.value == pytest.approx(ratio(a, b, 0.95).value)
+
+
+def test_the_sign_flip_counts_all_ways() -> None:
+    # Six blocks all in a's favour: 2 of 64 ways are as extreme.
+    slower = [1.01, 1.02, 1.03, 1.04, 1.05, 1.06]
+    assert sign_flip([1.0] * 6, slower) == pytest.approx(2 / 64)
+    assert sign_flip([1.0] * 5, slower[:5]) is None
+
+
+def test_holm() -> None:
+    # Holm 1979: the smallest p times 3, the next times 2, the last as it is; never below one before it.
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def made(mean: float, deviation: float, blocks: int) -> Ratio:
+    """A ratio from exactly this mean and deviation of log-ratios."""
+    shape = np.linspace(-1, 1, blocks)
+    logs = mean + deviation * (shape - shape.mean()) / shape.std(ddof=1)
+    return ratio(np.ones(blocks), np.exp(logs), 0.95)
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "blocks", "expected"),
+    [
+        (0.10, 0.02, 10, "faster"),
+        (-0.10, 0.02, 10, "slower"),
+        (0.0, 0.01, 10, "equivalent"),
+        (0.015, 0.001, 10, "equivalent"),  # certain, and too small to matter
+        (0.0, 0.05, 10, "inconclusive"),
+        (0.10, 0.20, 10, "inconclusive"),
+        (0.019, 0.01, 10, "inconclusive"),  # on the edge of mattering
+    ],
+)
+def test_verdicts(mean: float, deviation: float, blocks: int, expected: str) -> None:
+    r = made(mean, deviation, blocks)
+    assert verdict(r, r.p, COMPARE) == expected
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(0.0, 0.05), (0.10, 0.20), (0.01, 0.03), (0.03, 0.05)])
+def test_the_blocks_needed_are_enough_and_no_more(mean: float, deviation: float) -> None:
+    r = made(mean, deviation, 10)
+    assert verdict(r, r.p, COMPARE) == "inconclusive"
+    needed = blocks_needed(r, 1, COMPARE)
+    assert needed is not None
+    enough, fewer = made(mean, deviation, needed), made(mean, deviation, needed - 1)
+    assert verdict(enough, enough.p, COMPARE) != "inconclusive"
+    assert verdict(fewer, fewer.p, COMPARE) == "inconclusive"
+
+
+def test_blocks_that_nobody_would_run_are_not_named() -> None:
+    assert blocks_needed(made(0.0, 5.0, 10), 1, COMPARE) is None
+
+
+@pytest.mark.parametrize("p", MINIMUM_QUERIES)
+def test_percentiles_need_their_queries(p: float) -> None:
+    values = list(np.random.default_rng(0).exponential(size=MINIMUM_QUERIES[p]))
+    assert percentile(values[1:], p) is None
+    found = percentile(values, p)
+    assert found is not None
+    assert found.low <= found.value <= found.high
+    assert found.value == pytest.approx(np.percentile(values, p))
+
+
+@pytest.mark.parametrize(("p", "n"), [(50.0, 11), (50.0, 1000), (95.0, 1000), (99.0, 1000)])
+def test_percentile_intervals_cover(p: float, n: int) -> None:
+    """At least 95 % minus what 2,000 simulations leave open (three standard errors, 1.5 %); order statistics cover a bit
+    more."""
+    generator, truth = np.random.default_rng(1), -math.log(1 - p / 100)
+    found = [percentile(list(generator.exponential(size=n)), p) for _ in range(2000)]
+    assert np.mean([f is not None and f.low <= truth <= f.high for f in found]) > 0.935
+
+
+def test_time_to_and_crossover() -> None:
+    # Compiled: 10 s and then 1 s a step. Eager: 2 s at once and every time. After 9 steps: 18 and 18 s.
+    assert time_to(9, 10, 1) == time_to(9, 2, 2) == 18
+    assert crossover(10, 1, 2, 2) == crossover(2, 2, 10, 1) == 9
+    assert crossover(1, 1, 2, 2) is None
+    assert crossover(1, 1, 1, 2) is None
+
+
+@given(st.floats(0.1, 100), st.floats(1e-3, 1), st.floats(0.1, 100), st.floats(1e-3, 1))
+def test_the_crossover_is_the_first_step_of_being_ahead(f1: float, s1: float, f2: float, s2: float) -> None:
+    n = crossover(f1, s1, f2, s2)
+    if n is None or n > 10**6:
+        return
+    late, early = ((f1, s1), (f2, s2)) if f1 > f2 else ((f2, s2), (f1, s1))
+    # 1e-9: the two times are sums of up to a million steps in floating point.
+    assert time_to(n, *late) <= time_to(n, *early) * (1 + 1e-9)
+    assert time_to(n - 1, *late) >= time_to(n - 1, *early) * (1 - 1e-9)
+
+
+def test_steadiness() -> None:
+    generator = np.random.default_rng(0)
+    calm = list(generator.normal(1, 0.003, 40))
+    assert steady(calm[:20], calm[20:])
+    assert not steady([2.0, *calm[1:20]], calm[20:])  # the first is an outlier
+    assert not steady(calm[:20], [1.2 * value for value in calm[20:]])  # another level
+    noisy = list(generator.normal(1, 0.04, 20))
+    assert not steady([1 + 2 * (value - 1) for value in noisy], noisy)  # another spread
+    assert not steady_somewhere(list(1.02 ** np.arange(100)), 20)
+    assert steady_somewhere([*(1.1 ** np.arange(10, 0, -1)), *calm], 20)
+    assert not steady_somewhere([1.0, 1.0], 1)
