@@ -107,16 +107,62 @@ def place(job: common.Job) -> Batches:
     return [(tf.constant(x.astype(kind)), tf.constant(y.astype(np.int64))) for x, y in common.batches(job)]
 
 
-def make_optimizer(job: common.Job, model: keras.Model) -> keras.optimizers.Optimizer:
-    """SGD with momentum; for BERT, AdamW that decays matrices and tables, not biases and normalisations."""
+class Momentum:
+    """SGD with momentum, by TensorFlow's own update kernel.
+
+    Not keras.optimizers.SGD: that spells the same update in several small operations per variable, so a comparison with it
+    would measure optimisers. Nor keras.optimizers.AdamW below, which is also another rule (its epsilon, its gradients of
+    tables).
+    """
+
+    def __init__(self, model: keras.Model, rate: float) -> None:
+        self.rate = tf.constant(rate)
+        self.slots = [(v.value, tf.Variable(tf.zeros(v.shape), trainable=False)) for v in model.trainable_variables]
+
+    def apply(self, gradients: list[tf.Tensor]) -> None:
+        """One update."""
+        for (variable, buffer), gradient in zip(self.slots, gradients, strict=True):
+            tf.raw_ops.ResourceApplyMomentum(
+                var=variable.handle, accum=buffer.handle, lr=self.rate, grad=gradient, momentum=0.9
+            )
+
+
+class AdamW:
+    """Adam by TensorFlow's own update kernel, after decay of matrices and tables but not of biases and normalisations."""
+
+    def __init__(self, model: keras.Model, rate: float) -> None:
+        self.rate = rate
+        self.powers = tf.Variable([1.0, 1.0], trainable=False)
+        self.slots = []
+        for v in model.trainable_variables:
+            m, second = (tf.Variable(tf.zeros(v.shape), trainable=False) for _ in range(2))
+            # By name as well: an attention's biases are (heads, size of a head).
+            self.slots.append((v.value, m, second, len(v.shape) >= 2 and v.name != "bias"))
+
+    def apply(self, gradients: list[tf.Tensor]) -> None:
+        """One update."""
+        powers = self.powers.assign(self.powers * [0.9, 0.999])
+        for (variable, m, second, decays), gradient in zip(self.slots, gradients, strict=True):
+            if decays:
+                variable.assign_sub(variable * (self.rate * 0.01))
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=m.handle,
+                v=second.handle,
+                beta1_power=powers[0],
+                beta2_power=powers[1],
+                lr=self.rate,
+                beta1=0.9,
+                beta2=0.999,
+                epsilon=1e-6,
+                grad=gradient,
+            )
+
+
+def make_optimizer(job: common.Job, model: keras.Model) -> Momentum | AdamW:
+    """The model's own update rule."""
     rate = common.LEARNING_RATE[job.model]
-    if job.model != "bert-mini":
-        return keras.optimizers.SGD(rate, momentum=0.9)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-6)
-    # By name as well: an attention's biases are (heads, size of a head).
-    kept = [v for v in model.trainable_variables if len(v.shape) < 2 or v.name == "bias"]
-    optimizer.exclude_from_weight_decay(var_list=kept)
-    return optimizer
+    return AdamW(model, rate) if job.model == "bert-mini" else Momentum(model, rate)
 
 
 def train(job: common.Job, model: keras.Model, batches: Batches) -> Callable[[int], None]:
@@ -129,7 +175,7 @@ def train(job: common.Job, model: keras.Model, batches: Batches) -> Callable[[in
         with tf.GradientTape() as tape:
             loss = loss_fn(y, model(x, training=True))
         gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
+        optimizer.apply([tf.convert_to_tensor(gradient) for gradient in gradients])  # a table's come as slices
         return loss
 
     def run(steps: int) -> None:

@@ -1,0 +1,1 @@
+"""The instrument measured: see `nox -s bench` and `nox -s trust`."""

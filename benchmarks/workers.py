@@ -1,0 +1,53 @@
+"""One trial of mlbench's own worker in a fresh process, outside a run: what the benchmarks time against."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from mlbench_core.data import Arrays, open_prepared, prepare
+from mlbench_core.environment import cache_folder
+from mlbench_core.plugins import Registry, load_registry
+from mlbench_core.runner.local import ExecutorSetting, execute
+from mlbench_core.thresholds import Measure
+from mlbench_core.trial import Calibration, Job, Record, Task, Trial
+
+THREADS = len(os.sched_getaffinity(0))
+TIME_LIMIT_S = 600.0
+
+
+class Workers:
+    """Starts workers on the digits, adapted to each model's input. logs: the folder for what they print."""
+
+    def __init__(self, logs: Path) -> None:
+        self.registry: Registry = load_registry(Path())
+        self.logs = logs
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def data(self, model: str) -> Path:
+        """The folder of the prepared data."""
+        return prepare(
+            self.registry.datasets["digits"],
+            self.registry.models[model],
+            argument="",
+            data_dir=None,
+            seed=0,
+            cache=cache_folder() / "data",
+        )
+
+    def arrays(self, model: str) -> Arrays:
+        """The prepared data."""
+        return open_prepared(str(self.data(model)))
+
+    def run(
+        self, framework: str, model: str, task: Task, measure: Measure, known: Calibration | None, block: int = 1
+    ) -> Record:
+        """The record of one trial, without real training. Raises RuntimeError with the reason if it did not end well."""
+        size = 32 if task == "train" else 1
+        trial = Trial(framework, model, "digits", "cpu", size, "fp32", "default", task, block, 0, 0, THREADS, measure)
+        job = Job(trial, self.registry.models[model].source, str(self.data(model)), "", known)
+        record = execute(job, ExecutorSetting(sys.executable, TIME_LIMIT_S, self.logs / f"{trial.label}.log"))
+        if record.status != "ok":
+            raise RuntimeError(f"{trial.label}: {record.reason}")
+        return record
