@@ -114,30 +114,6 @@ def test_save_and_load(name: str, tmp_path: Path) -> None:
     assert torch.load(trained, weights_only=True).keys() == session.module.state_dict().keys()
 
 
-def test_gradients_are_the_losss_slopes() -> None:
-    architecture = mlp.mlp((3,), 2, hidden=(4,))
-    batch, step = batch_of(architecture), 1e-6
-    start = {name: value.astype(np.float64) for name, value in initial_weights(architecture, 0).items()}
-    plan = Plan("cpu", "fp64", "eager", SAMPLES, architecture.optimizer, 1, 0, "train")
-
-    def loss(path: str, index: tuple[int, ...], change: float) -> float:
-        moved = {name: value.copy() for name, value in start.items()}
-        moved[path][index] += change
-        session = plugin.make_session(plugin.build_model(architecture, plan), moved, plan)
-        found = plugin.gradients(session, plugin.place_batch(session, batch), None).loss
-        assert found is not None
-        return found
-
-    session = plugin.make_session(plugin.build_model(architecture, plan), start, plan)
-    found = plugin.gradients(session, plugin.place_batch(session, batch), None).parameters
-    for path, gradient in found.items():
-        slopes = [
-            (loss(path, index, step) - loss(path, index, -step)) / (2 * step) for index in np.ndindex(gradient.shape)
-        ]
-        # A central difference errs by step**2 and by rounding / step: 1e-10.
-        np.testing.assert_allclose(np.ravel(gradient), slopes, atol=1e-8, err_msg=path)
-
-
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_gradients_change_nothing(name: str) -> None:
     session, batch = session_of(MODELS[name], "fp16"), batch_of(MODELS[name])
