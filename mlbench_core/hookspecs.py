@@ -110,8 +110,8 @@ class FrameworkSpec:
 
         A model's descriptor may name a native `build_model` for one framework; it is asked first, in training and in the
         parity ladder alike, and takes or leaves an architecture whatever the plan's precision. What is returned must be what
-        the framework's own `make_session` takes; its bindings say which of its parameters is which of the architecture's. It
-        is verified as far as they go: without them the model runs, labelled unverified.
+        the framework's own `make_session` takes; its bindings say which of its parameters is which of the architecture's. The
+        ladder compares it as a whole, and labels it unverified where the bindings do not fit.
         """
 
     @hookspec(firstresult=True)

@@ -94,7 +94,7 @@ def climb(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str], .
 
 
 def _unmapped(rung: Rung) -> Rung:
-    note = f"the native build does not map onto the architecture: {rung.note}"
+    note = f"the native build cannot be compared with the architecture: {rung.note}"
     return rung if rung.passed else evolve(rung, error=math.nan, note=note)
 
 

@@ -90,7 +90,7 @@ def test_a_native_build_without_a_mapping_is_unverified_and_says_why(climbed: Ca
 
     found = climbed(build)
     assert found.verdict == "unverified"
-    assert "does not map onto the architecture" in reason(found)
+    assert "cannot be compared with the architecture" in reason(found)
     assert "missing ['head.bias', 'head.kernel'], unknown ['fc.bias', 'fc.kernel']" in reason(found)
 
 
