@@ -28,9 +28,9 @@ from mlbench_core.architecture import (
     Shape,
 )
 from mlbench_core.hookspecs import Batch
-from mlbench_core.models.bert import bert
+from mlbench_core.models.bert import bert, bert_base
 from mlbench_core.models.mlp import mlp
-from mlbench_core.models.resnet import resnet
+from mlbench_core.models.resnet import resnet, resnet18, resnet34, resnet50
 from mlbench_core.verify import samples
 
 RULES = {
@@ -107,6 +107,16 @@ MODELS = {
     "resnet-bottleneck": resnet("resnet-bottleneck", (16, 16, 1), 4, depths=(1, 1), bottleneck=True, width=4),
     "bert": bert("bert", (7,), 4, depth=1, size=128, vocabulary=50),
 }
+
+
+PUBLISHED = [
+    (resnet18, (32, 32, 3), 1000, 11_689_512),
+    (resnet18, (32, 32, 3), 10, 11_181_642),
+    (resnet34, (32, 32, 3), 1000, 21_797_672),
+    (resnet50, (32, 32, 3), 1000, 25_557_032),
+    (bert_base, (16,), 2, 109_483_778),
+]
+"""Factory, input shape, classes, and the trainable parameters that the model's authors or zoos count."""
 
 
 def random_batch(architecture: Architecture, seed: int = 0) -> Batch:

@@ -10,10 +10,10 @@ from flax import nnx
 
 from mlbench_core.architecture import Architecture, initial_weights
 from mlbench_core.errors import PluginError, UnsupportedError
-from mlbench_core.models.bert import bert, bert_base
+from mlbench_core.models.bert import bert
 from mlbench_core.models.mlp import mlp
-from mlbench_core.models.resnet import resnet, resnet18, resnet34, resnet50
-from mlbench_core.testing.cases import random_batch
+from mlbench_core.models.resnet import resnet
+from mlbench_core.testing.cases import PUBLISHED, random_batch
 from mlbench_core.trial import Plan
 from mlbench_jax import lowering, memory, plugin, settings, training
 
@@ -39,16 +39,7 @@ def losses(session: training.Session, steps: int) -> list[float]:
     return [float(plugin.train_step(session, batch)) for _ in range(steps)]
 
 
-@pytest.mark.parametrize(
-    ("factory", "shape", "classes", "published"),
-    [
-        (resnet18, (32, 32, 3), 1000, 11_689_512),
-        (resnet18, (32, 32, 3), 10, 11_181_642),
-        (resnet34, (32, 32, 3), 1000, 21_797_672),
-        (resnet50, (32, 32, 3), 1000, 25_557_032),
-        (bert_base, (16,), 2, 109_483_778),
-    ],
-)
+@pytest.mark.parametrize(("factory", "shape", "classes", "published"), PUBLISHED)
 def test_published_parameter_counts(factory, shape, classes, published):
     architecture = factory(shape, classes)
     module = lowering.build(architecture, plan(architecture)).module

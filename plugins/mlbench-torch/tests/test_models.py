@@ -14,6 +14,7 @@ import mlbench_torch.plugin as plugin
 from mlbench_core.architecture import Architecture, initial_weights
 from mlbench_core.hookspecs import Batch
 from mlbench_core.models import bert, mlp, resnet
+from mlbench_core.testing.cases import PUBLISHED
 from mlbench_core.trial import Plan
 from mlbench_torch import lowering
 from mlbench_torch.training import Session
@@ -46,16 +47,7 @@ def train(session: Session, batch: Batch, steps: int) -> list[float]:
     return [float(plugin.to_numpy(session, plugin.train_step(session, placed))) for _ in range(steps)]
 
 
-@pytest.mark.parametrize(
-    ("factory", "shape", "classes", "published"),
-    [
-        (resnet.resnet18, (224, 224, 3), 1000, 11_689_512),
-        (resnet.resnet18, (32, 32, 3), 10, 11_181_642),
-        (resnet.resnet34, (224, 224, 3), 1000, 21_797_672),
-        (resnet.resnet50, (224, 224, 3), 1000, 25_557_032),
-        (bert.bert_base, (128,), 2, 109_483_778),
-    ],
-)
+@pytest.mark.parametrize(("factory", "shape", "classes", "published"), PUBLISHED)
 def test_published_parameter_counts(
     factory: Callable[..., Architecture], shape: tuple[int, ...], classes: int, published: int
 ) -> None:
