@@ -13,7 +13,7 @@ from mlbench_core.architecture import Activation, Conv2D, Dense, Dropout, Optimi
 from mlbench_core.reference import layers, lowering, plugin, training
 from mlbench_core.reference.layers import Gelu
 from mlbench_core.reference.module import Array, At, Mode, Module, variables
-from mlbench_core.testing.mutations import BERT, MLP, Mutant, Mutations, Plant
+from mlbench_core.testing.mutations import ADAMW, MLP, Mutant, Mutations, Plant
 
 
 class LopsidedModule(Module):
@@ -122,7 +122,7 @@ class TestMutations(Mutations):
             Dropout, lambda right, layer, site: AlwaysOn(layer.rate)
         ),
     }
-    controls: ClassVar = {"AdamW": (BERT, adamw())}
+    controls: ClassVar = {"AdamW": (ADAMW, adamw())}
 
     def test_a_framework_without_float64_is_unverified(self, mutant: Mutant) -> None:
         info = evolve(plugin.framework_info(), precisions=("fp32",))

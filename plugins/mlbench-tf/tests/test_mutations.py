@@ -9,7 +9,7 @@ from attrs import evolve
 
 import mlbench_tf.plugin
 from mlbench_core.architecture import Conv2D, Dense, Dropout
-from mlbench_core.testing.mutations import BERT, RESNET, Mutant, Mutations, Plant
+from mlbench_core.testing.mutations import ADAMW, RESNET, Mutant, Mutations, Plant
 from mlbench_tf import lowering, optimizer
 from mlbench_tf.lowering import NHWC
 from mlbench_tf.optimizer import SGD, AdamW
@@ -126,7 +126,7 @@ class TestMutations(Mutations):
             Dropout, lambda right, layer, site: AlwaysOn(layer.rate, seed=site.seed, dtype=site.policy)
         ),
     }
-    controls: ClassVar = {"AdamW": (BERT, own_adamw(inside=False))}
+    controls: ClassVar = {"AdamW": (ADAMW, own_adamw(inside=False))}
 
     @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
     def test_keras_own_sgd_is_caught(self, mutant: Mutant) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import mlbench_torch.plugin
 from mlbench_core.architecture import Conv2D, Dense, Dropout, Optimizer, Parameter
-from mlbench_core.testing.mutations import BERT, Mutant, Mutations, Plant
+from mlbench_core.testing.mutations import ADAMW, Mutant, Mutations, Plant
 from mlbench_core.trial import Plan
 from mlbench_torch import lowering, modules, training
 
@@ -97,4 +97,4 @@ class TestMutations(Mutations):
             Dropout, lambda right, layer, site: AlwaysOn(layer.rate)
         ),
     }
-    controls: ClassVar = {"AdamW": (BERT, own_adamw(inside=False))}
+    controls: ClassVar = {"AdamW": (ADAMW, own_adamw(inside=False))}
