@@ -108,8 +108,10 @@ class FrameworkSpec:
     def build_model(self, architecture: Architecture, plan: Plan) -> Any:
         """The framework's own model for `architecture`, or None for "not mine": the next implementation is asked.
 
-        A model's descriptor may name a native `build_model` for one framework; it is asked first. What is returned must
-        be what the framework's own `make_session` takes.
+        A model's descriptor may name a native `build_model` for one framework; it is asked first, in training and in the
+        parity ladder alike, and takes or leaves an architecture whatever the plan's precision. What is returned must be what
+        the framework's own `make_session` takes; its bindings say which of its parameters is which of the architecture's. The
+        ladder compares it as a whole, and labels it unverified where the bindings do not fit.
         """
 
     @hookspec(firstresult=True)

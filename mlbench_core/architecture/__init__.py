@@ -17,17 +17,19 @@ from mlbench_core.architecture.layers import (
     Conv2D,
     Dense,
     Dropout,
-    Embedding,
     Flatten,
     GlobalAveragePool2D,
     LayerNorm,
     MaxPool2D,
-    PositionEmbedding,
     Residual,
+    Sequential,
+)
+from mlbench_core.architecture.sequences import (
+    Embedding,
+    PositionEmbedding,
     SegmentEmbedding,
     SelectToken,
     SelfAttention,
-    Sequential,
 )
 from mlbench_core.architecture.tree import Architecture, Optimizer, walk
 from mlbench_core.architecture.weights import Weights, initial_weights

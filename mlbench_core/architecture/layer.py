@@ -40,6 +40,7 @@ class Uniform:
 
 
 Initializer = Constant | Normal | Uniform
+ZEROS, ONES = Constant(0.0), Constant(1.0)
 
 
 @frozen

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from functools import partial
 
-import numpy as np
 from attrs import evolve
 
 from mlbench_core.architecture import (
@@ -17,7 +16,6 @@ from mlbench_core.architecture import (
     Embedding,
     Flatten,
     GlobalAveragePool2D,
-    Layer,
     LayerNorm,
     MaxPool2D,
     Optimizer,
@@ -28,13 +26,12 @@ from mlbench_core.architecture import (
     SelfAttention,
     Sequential,
     Shape,
-    Weights,
-    initial_weights,
 )
 from mlbench_core.hookspecs import Batch
-from mlbench_core.models.bert import bert
+from mlbench_core.models.bert import bert, bert_base
 from mlbench_core.models.mlp import mlp
-from mlbench_core.models.resnet import resnet
+from mlbench_core.models.resnet import resnet, resnet18, resnet34, resnet50
+from mlbench_core.verify import samples
 
 RULES = {
     # Learning rates that float32 cannot hold, and large enough that ten steps of one kept in float32 show.
@@ -51,20 +48,8 @@ IMAGE: Shape = (7, 6, 4)
 """Height and width differ, and one is odd, so that swapped axes and lopsided padding show."""
 
 
-def alone(layer: Layer, shape: Shape) -> Architecture:
-    """The layer for float samples of `shape`; its flattened output is the logits.
-
-    A Dense comes before it, so that the gradient by the input depends on the layer's own, and no model is without
-    parameters (some frameworks' optimisers refuse to train nothing).
-    """
-    root = Sequential({"before": Dense(shape[-1]), "layer": layer, "flatten": Flatten()})
-    return Architecture("alone", root, shape, math.prod(layer.output_shape(shape)), RULES["sgd"])
-
-
-def tokens(layers: dict[str, Layer], length: int = 5) -> Architecture:
-    """Layers for sequences of token ids."""
-    root = Sequential({**layers, "flatten": Flatten()})
-    return Architecture("tokens", root, (length,), math.prod(root.output_shape((length,))), RULES["sgd"], "tokens")
+alone = partial(samples.alone, rule=RULES["sgd"])
+"""A layer as a model, see `samples.alone`."""
 
 
 NORMALISED = {
@@ -106,7 +91,7 @@ LAYERS = {
     "segments": alone(SegmentEmbedding(3), SEQUENCE),
     "attention-1-head": alone(SelfAttention(1), SEQUENCE),
     "attention-3-heads": alone(SelfAttention(3), SEQUENCE),
-    "embedding": tokens({"layer": Embedding(11, 4)}),
+    "embedding": alone(Embedding(11, 4), (5,), tokens=True),
     "residual-identity": alone(Residual(Dense(VECTOR[0])), VECTOR),
     "residual-shortcut": alone(Residual(Conv2D(5, 3, 2, 1), Conv2D(5, 1, 2)), IMAGE),
     "nested": alone(Sequential([Sequential([Dense(5), Activation("tanh")]), Residual(Sequential([Dense(5)]))]), VECTOR),
@@ -124,24 +109,19 @@ MODELS = {
 }
 
 
-def scattered_weights(architecture: Architecture, seed: int = 0) -> Weights:
-    """The initial weights, each moved by up to 0.3, so that no bias is 0 and no scale or running variance is 1."""
-    generator = np.random.default_rng(seed)
-    return {
-        name: value + generator.uniform(-0.3, 0.3, value.shape).astype(np.float32)
-        for name, value in initial_weights(architecture, seed).items()
-    }
+PUBLISHED = [
+    (resnet18, (32, 32, 3), 1000, 11_689_512),
+    (resnet18, (32, 32, 3), 10, 11_181_642),
+    (resnet34, (32, 32, 3), 1000, 21_797_672),
+    (resnet50, (32, 32, 3), 1000, 25_557_032),
+    (bert_base, (16,), 2, 109_483_778),
+]
+"""Factory, input shape, classes, and the trainable parameters that the model's authors or zoos count."""
 
 
 def random_batch(architecture: Architecture, seed: int = 0) -> Batch:
-    """Normal samples, or uniform token ids within the vocabulary; uniform labels."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(0, architecture.num_classes, BATCH).astype(np.int32)
-    shape = (BATCH, *architecture.input_shape)
-    if architecture.input_kind == "float":
-        return Batch(generator.standard_normal(shape, np.float32), labels)
-    vocabulary = next(layer.vocabulary for _, layer, _ in architecture.walk() if isinstance(layer, Embedding))
-    return Batch(generator.integers(0, vocabulary, shape).astype(np.int32), labels)
+    """BATCH samples, see `samples.random_batch`."""
+    return samples.random_batch(architecture, BATCH, seed)
 
 
 def trained_with(architecture: Architecture, rule: str) -> Architecture:

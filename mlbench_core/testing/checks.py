@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from mlbench_core.architecture import Architecture, Weights
 from mlbench_core.hookspecs import Batch
 from mlbench_core.reference import plugin as reference_plugin
 from mlbench_core.testing import cases
-from mlbench_core.testing.driver import Driver, Trainee
+from mlbench_core.testing.driver import Driver
 from mlbench_core.trial import MemoryReading, Plan
 from mlbench_core.verify.compare import relative_error, same_bits, table_errors, worst
+from mlbench_core.verify.twin import Twin
 
 # The bounds. A float64 product or sum rounds by 1.1e-16 of its size, and a pass through the deepest case here chains some
 # hundreds of them, so 1e-10 leaves room for any order of summation and none for another formula or constant.
@@ -41,14 +43,14 @@ class Pair:
 
     architecture: Architecture
     weights: Weights
-    found: Trainee
-    expected: Trainee
+    found: Twin
+    expected: Twin
 
 
-def reference(architecture: Architecture, weights: Weights) -> Trainee:
+def reference(architecture: Architecture, weights: Weights) -> AbstractContextManager[Twin]:
     """The reference's session in float64."""
     plan = Plan("cpu", "fp64", "eager", cases.BATCH, architecture.optimizer, 1, 0, "train")
-    return Trainee(Driver(reference_plugin).hook, architecture, weights, plan)
+    return Driver(reference_plugin).session(architecture, weights, plan)
 
 
 def assert_close(what: str, found: npt.ArrayLike, expected: npt.ArrayLike, tolerance: float) -> None:

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from mlbench_core.architecture import Architecture, Dropout, Weights, initial_weights
 from mlbench_core.errors import PluginError
 from mlbench_core.hookspecs import Batch, FrameworkInfo
-from mlbench_core.plugins import REFERENCE, Framework, load_framework
+from mlbench_core.plugins import REFERENCE, Framework, attribute, load_framework
 from mlbench_core.trial import ModelSource, Plan
 from mlbench_core.verify import rungs, samples
 from mlbench_core.verify.compare import relative_error, same_bits, table_errors
@@ -36,12 +36,31 @@ class Pair:
     source: ModelSource
     reference: Framework = field(factory=lambda: load_framework(REFERENCE))
 
+    @property
+    def hand_written(self) -> bool:
+        """Whether the model names a native build for the framework; that may still leave an architecture to the lowering."""
+        return self.framework.name in self.source.native
+
+    def built_natively(self, architecture: Architecture, runs: tuple[tuple[str, str], ...]) -> bool:
+        """Whether the framework's model is hand-written, in float64 and in all of `runs` alike.
+
+        Raises PluginError if it is in some only: what float64 proves would then be said of another model.
+        """
+        if not self.hand_written:
+            return False
+        build = attribute(self.source.native[self.framework.name])
+        kinds = [kind for kind in (("fp64", "default"), *runs) if not self.info.refusal(*kind)]
+        made = {kind: build(architecture, self._plan(architecture, self.device, *kind)) is not None for kind in kinds}
+        if len(set(made.values())) > 1:
+            lacking = ", ".join(precision for (precision, _), here in made.items() if not here)
+            raise PluginError(f"the native build leaves {lacking} to the lowering and takes the others itself")
+        return any(made.values())
+
     def found(
         self, architecture: Architecture, weights: Weights, precision: str = "fp64", execution: str = "default"
     ) -> Any:
         """The framework's twin; use as a context."""
-        name = self.info.default_execution if execution == "default" else execution
-        plan = self._plan(architecture, self.device, precision, name)
+        plan = self._plan(architecture, self.device, precision, execution)
         return twin(self.framework, self.source, architecture, weights, plan)
 
     def expected(self, architecture: Architecture, weights: Weights) -> Any:
@@ -50,7 +69,8 @@ class Pair:
         return twin(self.reference, source, architecture, weights, self._plan(architecture, "cpu", "fp64", "eager"))
 
     def _plan(self, architecture: Architecture, device: str, precision: str, execution: str) -> Plan:
-        return Plan(device, precision, execution, BATCH, architecture.optimizer, self.threads, self.seed, "train")
+        name = self.info.default_execution if execution == "default" else execution
+        return Plan(device, precision, name, BATCH, architecture.optimizer, self.threads, self.seed, "train")
 
 
 def climb(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str], ...]) -> tuple[Rung, ...]:
@@ -58,8 +78,10 @@ def climb(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str], .
 
     A rung that cannot be climbed (the framework has no float64, or lacks a hook) is returned with the error nan and a note,
     and the next one is tried. runs: the (precision, execution) pairs of rung 7.
+
+    A hand-written native build is compared as a whole: rung 3 has no layers of its to take apart, and it knows no depth-scaled
+    variant. One whose declared parameters are not the architecture's cannot be compared: rung 1 then has the error nan.
     """
-    architecture = samples.affordable(architecture)
     climbed: list[Rung] = []
     try:
         for rung in _ladder(pair, architecture, runs):
@@ -68,10 +90,18 @@ def climb(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str], .
                 break
     except PluginError as error:  # the plugin itself saw that it had built something else
         climbed.append(Rung(1, "structure", math.inf, 0.0, note=str(error)))
-    return tuple(climbed)
+    return tuple(_unmapped(rung) if pair.hand_written and rung.number == 1 else rung for rung in climbed)
+
+
+def _unmapped(rung: Rung) -> Rung:
+    note = f"the native build cannot be compared with the architecture: {rung.note}"
+    return rung if rung.passed else evolve(rung, error=math.nan, note=note)
 
 
 def _ladder(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str], ...]) -> Iterator[Rung]:
+    native = pair.built_natively(architecture, runs)
+    if not native:
+        architecture = samples.affordable(architecture)
     weights = initial_weights(architecture, pair.seed)
     double = "fp64" in pair.info.precisions
     if not double:
@@ -83,7 +113,7 @@ def _ladder(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str],
         held = found.weights()
     yield structure(held, architecture)
     yield read_back(held, weights)
-    if double and "gradients" in pair.framework.hooks:
+    if double and "gradients" in pair.framework.hooks and not native:
         yield layers(pair, architecture)
     scattered = samples.scattered_weights(architecture, pair.seed)
     batch = samples.random_batch(architecture, BATCH, pair.seed)
@@ -97,7 +127,7 @@ def _ladder(pair: Pair, architecture: Architecture, runs: tuple[tuple[str, str],
     if double and "gradients" in pair.framework.hooks:
         with pair.found(still, weights) as found, pair.expected(still, weights) as reference:
             yield gradients(found, reference, samples.learnable_batch(still, BATCH, pair.seed))
-    still = samples.depth_scaled(still)
+    still = still if native else samples.depth_scaled(still)
     # A learning rate that float32 can hold would hide a framework that keeps it in float32; a tenth more cannot be held.
     rule = still.optimizer
     still = evolve(still, optimizer=evolve(rule, learning_rate=1.1 * rule.learning_rate))

@@ -27,8 +27,10 @@ from mlbench_core.hookspecs import Batch
 
 PROTOTYPES, LEAN = 99, np.float32(2)
 """The seed of the prototypes, and how far a sample leans towards its own: twice its noise."""
-SMALL = 7
-"""A layer alone gets at most this many rows, columns or positions."""
+RULE = Optimizer("sgd", 2**-5)
+SMALL = (7, 6)
+"""A layer alone gets at most this many rows (or positions) and columns. They differ and one is even, so that swapped axes and
+lopsided padding show: under a stride of 2, "same" padding is symmetric where the size is odd."""
 SIZES = {"features", "vocabulary", "init", "max_length", "segments"}
 """Fields of a layer that say how large it is, not what it does: layers that differ in nothing else are checked once."""
 
@@ -70,7 +72,7 @@ def learnable_batch(architecture: Architecture, size: int, seed: int) -> Batch:
     return Batch(batch.x + LEAN * prototypes[batch.y].astype(np.float32), batch.y)
 
 
-def alone(layer: Layer, shape: Shape, tokens: bool = False) -> Architecture:
+def alone(layer: Layer, shape: Shape, tokens: bool = False, rule: Optimizer = RULE) -> Architecture:
     """The layer for samples of `shape`; its flattened output is the logits.
 
     Unless it takes tokens, a Dense comes before it: the gradient by the input then depends on the layer's own, and no model is
@@ -79,7 +81,7 @@ def alone(layer: Layer, shape: Shape, tokens: bool = False) -> Architecture:
     before = {} if tokens else {"before": Dense(shape[-1])}
     root = Sequential({**before, "layer": layer, "flatten": Flatten()})
     kind: Any = "tokens" if tokens else "float"
-    return Architecture("alone", root, shape, math.prod(root.output_shape(shape)), Optimizer("sgd", 2**-5), kind)
+    return Architecture("alone", root, shape, math.prod(root.output_shape(shape)), rule, kind)
 
 
 def layers_alone(architecture: Architecture) -> Iterator[tuple[str, Architecture]]:
@@ -93,8 +95,9 @@ def layers_alone(architecture: Architecture) -> Iterator[tuple[str, Architecture
         if signature not in seen:
             seen.add(signature)
             tokens = architecture.input_kind == "tokens" and len(shape) == 1 and isinstance(layer, Embedding)
-            small = (*(min(size, SMALL) for size in shape[:-1]), shape[-1])
-            yield path, alone(layer, (min(shape[0], SMALL),) if tokens else small, tokens)
+            axes = shape if tokens else shape[:-1]
+            small = tuple(min(size, SMALL[place % 2]) for place, size in enumerate(axes))
+            yield path, alone(layer, small if tokens else (*small, shape[-1]), tokens)
 
 
 def has_dropout(architecture: Architecture) -> bool:

@@ -19,6 +19,7 @@ from mlbench_core.reference.lowering import lower
 from mlbench_core.reference.module import Mode, Module, Variable
 from mlbench_core.testing import cases
 from mlbench_core.trial import Plan
+from mlbench_core.verify.samples import scattered_weights
 
 TRAINING = Mode(training=True, generator=np.random.default_rng(0))
 EVALUATION = Mode(training=False, generator=np.random.default_rng(0))
@@ -285,7 +286,7 @@ def test_dropout_scales_what_it_keeps_and_backward_uses_the_same_mask() -> None:
 @pytest.mark.parametrize("architecture", [*cases.LAYERS.values(), *cases.MODELS.values()], ids=lambda a: a.name)
 def test_float32_stays_float32(architecture: Architecture) -> None:
     plan = Plan("cpu", "fp32", "eager", 6, architecture.optimizer, 1, 0, "train")
-    session = plugin.make_session(plugin.build_model(architecture, plan), cases.scattered_weights(architecture), plan)
+    session = plugin.make_session(plugin.build_model(architecture, plan), scattered_weights(architecture), plan)
     batch = plugin.place_batch(session, cases.random_batch(architecture))
     found = plugin.gradients(session, batch, None)
     assert plugin.train_step(session, batch).dtype == np.float32

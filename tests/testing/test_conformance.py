@@ -7,38 +7,31 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pluggy
 import pytest
 from attrs import evolve, frozen
 
 from mlbench_core.architecture import Activation, BatchNorm, Flatten, Layer, LayerNorm, Residual, Sequential
-from mlbench_core.hookspecs import hookimpl
+from mlbench_core.errors import PluginError
 from mlbench_core.reference import plugin as reference
 from mlbench_core.reference.layers import Flatten as FlattenModule
 from mlbench_core.reference.layers import Gelu
 from mlbench_core.reference.lowering import lower
 from mlbench_core.reference.module import Array, At, Mode, Module
 from mlbench_core.testing import cases
-from mlbench_core.testing.conformance import REQUIRED, FrameworkConformance
+from mlbench_core.testing.conformance import FrameworkConformance
 from mlbench_core.testing.driver import Driver
+from mlbench_core.testing.mutations import copy_of
 from mlbench_core.trial import MemoryReading
+from mlbench_core.verify.samples import scattered_weights
 
-HOOKS = (*REQUIRED, "gradients", "memory_probe", "read_knobs", "save", "load", "close_session")
-
-
-def copy(**changed: Callable[..., Any]) -> ModuleType:
-    """The reference as a plugin of its own, with some hooks changed."""
-    module = ModuleType("broken")
-    for name in HOOKS:
-        setattr(module, name, getattr(reference, name))
-    for name, function in changed.items():
-        setattr(module, name, hookimpl(function))
-    return module
+copy = partial(copy_of, reference)
+"""The reference as a plugin of its own, with some hooks changed."""
 
 
 def run(plugin: ModuleType, test: str, *arguments: str) -> None:
@@ -47,11 +40,11 @@ def run(plugin: ModuleType, test: str, *arguments: str) -> None:
     function = getattr(kit(), test)
     wanted = inspect.signature(function).parameters
     with ExitStack() as stack:
-        driver = Driver(plugin)
-        given: list[Any] = [driver] if "driver" in wanted else []
+        given: list[Any] = [Driver(plugin)] if "driver" in wanted else []
         if "layer" in wanted:
             architecture = cases.LAYERS[arguments[0]]
-            given.append(stack.enter_context(kit.pair(driver, architecture, cases.scattered_weights(architecture))))
+            pair = kit.pair(Driver(plugin), architecture, scattered_weights(architecture))
+            given.append(stack.enter_context(pair))
         else:
             given += arguments
         function(*given)
@@ -274,9 +267,9 @@ def test_a_fault_is_found(fault: str, found_by: tuple[str, ...], tmp_path: Path)
 
 
 def test_a_misspelt_parameter_or_hook_is_refused() -> None:
-    with pytest.raises(pluggy.PluginValidationError, match="batches"):
+    with pytest.raises(PluginError, match="batches"):
         Driver(copy(infer=lambda session, batches: None))
-    with pytest.raises(pluggy.PluginValidationError, match="train_steps"):
+    with pytest.raises(PluginError, match="train_steps"):
         Driver(copy(train_steps=lambda session, batch: None))
 
 

@@ -14,6 +14,7 @@ import mlbench_torch.plugin as plugin
 from mlbench_core.architecture import Architecture, initial_weights
 from mlbench_core.hookspecs import Batch
 from mlbench_core.models import bert, mlp, resnet
+from mlbench_core.testing.cases import PUBLISHED
 from mlbench_core.trial import Plan
 from mlbench_torch import lowering
 from mlbench_torch.training import Session
@@ -46,16 +47,7 @@ def train(session: Session, batch: Batch, steps: int) -> list[float]:
     return [float(plugin.to_numpy(session, plugin.train_step(session, placed))) for _ in range(steps)]
 
 
-@pytest.mark.parametrize(
-    ("factory", "shape", "classes", "published"),
-    [
-        (resnet.resnet18, (224, 224, 3), 1000, 11_689_512),
-        (resnet.resnet18, (32, 32, 3), 10, 11_181_642),
-        (resnet.resnet34, (224, 224, 3), 1000, 21_797_672),
-        (resnet.resnet50, (224, 224, 3), 1000, 25_557_032),
-        (bert.bert_base, (128,), 2, 109_483_778),
-    ],
-)
+@pytest.mark.parametrize(("factory", "shape", "classes", "published"), PUBLISHED)
 def test_published_parameter_counts(
     factory: Callable[..., Architecture], shape: tuple[int, ...], classes: int, published: int
 ) -> None:
@@ -112,30 +104,6 @@ def test_save_and_load(name: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(value, kept[path], err_msg=path)
     np.testing.assert_allclose(session.infer(session.place(batch)).numpy(), logits, rtol=1e-6)
     assert torch.load(trained, weights_only=True).keys() == session.module.state_dict().keys()
-
-
-def test_gradients_are_the_losss_slopes() -> None:
-    architecture = mlp.mlp((3,), 2, hidden=(4,))
-    batch, step = batch_of(architecture), 1e-6
-    start = {name: value.astype(np.float64) for name, value in initial_weights(architecture, 0).items()}
-    plan = Plan("cpu", "fp64", "eager", SAMPLES, architecture.optimizer, 1, 0, "train")
-
-    def loss(path: str, index: tuple[int, ...], change: float) -> float:
-        moved = {name: value.copy() for name, value in start.items()}
-        moved[path][index] += change
-        session = plugin.make_session(plugin.build_model(architecture, plan), moved, plan)
-        found = plugin.gradients(session, plugin.place_batch(session, batch), None).loss
-        assert found is not None
-        return found
-
-    session = plugin.make_session(plugin.build_model(architecture, plan), start, plan)
-    found = plugin.gradients(session, plugin.place_batch(session, batch), None).parameters
-    for path, gradient in found.items():
-        slopes = [
-            (loss(path, index, step) - loss(path, index, -step)) / (2 * step) for index in np.ndindex(gradient.shape)
-        ]
-        # A central difference errs by step**2 and by rounding / step: 1e-10.
-        np.testing.assert_allclose(np.ravel(gradient), slopes, atol=1e-8, err_msg=path)
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
