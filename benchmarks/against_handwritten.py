@@ -33,8 +33,10 @@ COMPARE = Compare(delta=0.01, alpha=0.05)
 TOKEN_IDS = 17
 """The digits' tokens are 0 to 16."""
 
-SEARCH = Measure(warmup_seconds=1.0, steady_window=5, steady_limit=20, min_values=1, min_seconds=0, queries=1)
-VALUES = 10
+SEARCH = Measure(
+    warmup_steps=10, warmup_seconds=0.5, steady_window=5, steady_limit=10, min_values=1, min_seconds=0, queries=1
+)
+VALUES = 8
 TIMED = evolve(SEARCH, min_values=VALUES, early_deviation=0.0)
 
 

@@ -168,12 +168,11 @@ def make_optimizer(job: common.Job, model: keras.Model) -> Momentum | AdamW:
 def train(job: common.Job, model: keras.Model, batches: Batches) -> Callable[[int], None]:
     """Steps of training."""
     optimizer = make_optimizer(job, model)
-    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     @tf.function
     def train_step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = loss_fn(y, model(x, training=True))
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, model(x, training=True)))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply([tf.convert_to_tensor(gradient) for gradient in gradients])  # a table's come as slices
         return loss
