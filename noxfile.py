@@ -1,4 +1,4 @@
-"""The project's sessions: `nox -s quickstart`, `nox -s tests`, `nox -s lint`, `nox -s wheels`.
+"""The project's sessions: quickstart, tests, lint, wheels; and the longer instruments bench, trust and parity.
 
 Each makes its own environment; nothing but nox has to be there first.
 """
@@ -80,3 +80,29 @@ def wheels(session: nox.Session) -> None:
                 session.run(f"{place}/env/bin/mlbench", "run", *short, f"{place}/{framework}", external=True)
                 text = Path(place, framework, "benchmark_results.csv").read_text()
                 assert text.splitlines()[1].startswith(f"{framework},mlp,digits,cpu"), text
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """What the harness costs: hand-written loops against it, and its overheads; on a quiet machine, three quarters of an hour."""
+    install_everything(session)
+    session.run("python", "-m", "benchmarks.against_handwritten", *session.posargs)
+    session.run("python", "-m", "benchmarks.overhead")
+
+
+@nox.session
+def trust(session: nox.Session) -> None:
+    """False alarms, power and coverage of the verdicts, simulated and on real processes of the same code."""
+    install_everything(session)
+    session.run("python", "-m", "benchmarks.trust", *session.posargs)
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """Writes docs/parity.md: the ladder and the final accuracies of the quick configuration, every rung climbed anew."""
+    install_everything(session)
+    with tempfile.TemporaryDirectory() as place:
+        output = Path(place, "results")
+        cache = {"MLBENCH_CACHE": place}
+        session.run("mlbench", "run", "--strict", "--output", str(output), *session.posargs, env=cache)
+        shutil.copy(output / "parity.md", "docs/parity.md")

@@ -180,11 +180,14 @@ def verify(
     models: Annotated[List, typer.Option(help="Models to verify, or all.")] = None,
     devices: Annotated[List, typer.Option(help="Devices: cpu cuda:0 ..., or all.")] = None,
     precision: Annotated[List, typer.Option(help="Precisions for the last rung.")] = None,
-    output: Annotated[str | None, typer.Option(help="Folder for the logs.")] = None,
+    output: Annotated[str | None, typer.Option(help="Folder for parity.md and the logs.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3, not 1, if a model failed.")] = False,
 ) -> None:
     """Prove that each framework computes what the NumPy reference computes; print the largest error of every rung."""
+    from pathlib import Path
+
     from mlbench_core.config import Config
+    from mlbench_core.report.parity import write_text
     from mlbench_core.report.summary import parity_table
     from mlbench_core.runner import Suite
 
@@ -201,6 +204,7 @@ def verify(
     console = _console()
     climbs = _verify(suite, console, fresh=True)
     console.print(parity_table(climbs))
+    print(f"Written: {write_text(climbs, (), Path(suite.config.output))}")
     if any(climb.verdict == "failed" for climb in climbs):
         raise typer.Exit(3 if strict else 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,21 @@ def register_reporters() -> list[ReporterDescriptor]:
 
 def write(results: Results, folder: Path) -> list[Path]:
     """Writes parity.md: a table of the ladder, and one of the last rung, the final validation accuracies."""
-    text = "\n".join(["# Parity", "", *_ladder(results.parity), "", *_accuracies(results.cells())])
-    (folder / NAME).write_text(text + "\n", encoding="utf-8")
-    return [folder / NAME]
+    return [write_text(results.parity, results.cells(), folder)]
 
 
-def _ladder(climbs: tuple[Climb, ...]) -> list[str]:
+def write_text(climbs: Sequence[Climb], rows: Sequence[dict[str, Any]], folder: Path) -> Path:
+    """The same from climbs and the rows of a run, of which there may be none."""
+    climbs = sorted(climbs, key=lambda climb: (climb.model, climb.framework, climb.device))
+    parts = ["# Parity", "", "Written by mlbench; every figure is measured.", "", *_ladder(climbs)]
+    if any(row["final_val_accuracy"] is not None for row in rows):
+        parts += ["", *_accuracies(list(rows))]
+    path = folder / NAME
+    path.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+def _ladder(climbs: Sequence[Climb]) -> list[str]:
     if not climbs:
         return ["Not verified: the run was told to skip the ladder."]
     numbers = {rung.name: (rung.number, rung.tolerance) for climb in climbs for rung in climb.rungs}
@@ -38,7 +48,7 @@ def _ladder(climbs: tuple[Climb, ...]) -> list[str]:
         "",
         _row(["framework", "version", "model", "device", *names, "verdict"]),
         _row(["---"] * (len(names) + 5)),
-        _row(["allowed", "", "", "", *(f"{numbers[name][1]:.0e}" for name in names), ""]),
+        _row(["allowed", "", "", "", *(f"{numbers[name][1]:.0e}" if numbers[name][1] else "0" for name in names), ""]),
     ]
     for climb in climbs:
         errors = {rung.name: "-" if rung.absent else f"{rung.error:.1e}" for rung in climb.rungs}
@@ -50,7 +60,7 @@ def _ladder(climbs: tuple[Climb, ...]) -> list[str]:
 
 def _accuracies(rows: list[dict[str, Any]]) -> list[str]:
     groups = comparable_groups([row for row in rows if row["final_val_accuracy"] is not None])
-    frameworks = list(dict.fromkeys(row["framework"] for group in groups for row in group))
+    frameworks = sorted({row["framework"] for group in groups for row in group})
     lines = [
         f"The last rung: final validation accuracies in percent; they may lie {100 * ACCURACY:g} points apart.",
         "",

@@ -6,10 +6,14 @@ from statistics import median
 
 from attrs import frozen
 
+from mlbench_core.results.flags import seconds_per_step
 from mlbench_core.trial import Record
 
 WAITED_FOR = 0.10
 """On an accelerator: if the loop waits this share of the epoch for the device, the device was never idle for long (own)."""
+LAUNCH_BOUND = 0.90
+"""If asking for a step takes this share of a steady step, even with an idle device, the device cannot be the slower one
+(own)."""
 
 
 @frozen
@@ -17,13 +21,15 @@ class Shares:
     """Shares of an epoch, in [0, 1] and together 1 but for the loop itself.
 
     data: waiting for the next batch. placement: moving it to the device. dispatch: asking for the step, as long as that
-    takes with an idle device; None on the CPU, where asking and computing are one. device: computing.
+    takes with an idle device; None on the CPU, where asking and computing are one. device: computing. launch: asking for a
+    step over a steady step; None on the CPU.
     """
 
     data: float
     placement: float
     dispatch: float | None
     device: float
+    launch: float | None = None
 
     @property
     def words(self) -> str:
@@ -36,9 +42,10 @@ class Shares:
             "device": self.device,
         }
         largest = max(kinds, key=lambda name: kinds[name])
-        if self.dispatch is not None and self.device >= WAITED_FOR and largest != "device":
+        launched = largest == "dispatch" and (self.launch or 0.0) >= LAUNCH_BOUND
+        if self.dispatch is not None and self.device >= WAITED_FOR and largest != "device" and not launched:
             # The host ran ahead and then waited: what it did meanwhile cost nothing.
-            hidden, largest = f", {kinds[largest]:.0%} of {largest} hidden behind it", "device"
+            hidden, largest = f" ({largest}, {kinds[largest]:.0%}, is hidden behind it)", "device"
         return {
             "data": f"input-bound: {self.data:.0%} of the epoch waits for data",
             "placement": f"transfer-bound: {self.placement:.0%} of the epoch moves batches to the device",
@@ -59,13 +66,15 @@ def shares(record: Record) -> Shares | None:
         return None
     inside = sum(epoch.dispatch_s for epoch in epochs)
     waited = sum(epoch.device_wait_s for epoch in epochs)
-    dispatch = None
+    dispatch = launch = None
     if record.trial.device != "cpu" and record.measured.step_dispatches:
         steps = sum(epoch.samples for epoch in epochs) / record.trial.batch_size
-        dispatch = min(inside, steps * median(record.measured.step_dispatches))
+        call = median(record.measured.step_dispatches)
+        dispatch, launch = min(inside, steps * call), call / seconds_per_step(record)
     return Shares(
         data=sum(epoch.data_wait_s for epoch in epochs) / total,
         placement=sum(epoch.placement_s for epoch in epochs) / total,
         dispatch=None if dispatch is None else dispatch / total,
         device=(waited + inside - (dispatch or 0.0)) / total,
+        launch=launch,
     )

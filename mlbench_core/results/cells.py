@@ -37,6 +37,7 @@ METRICS = (
     "status",
     "reason",
     "flags",
+    "outliers",
     "bottleneck",
     "data_wait_pct",
     "placement_pct",

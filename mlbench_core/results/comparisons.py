@@ -57,7 +57,8 @@ class Comparison:
             more = "more blocks are needed" if self.blocks_needed is None else f"{self.blocks_needed} blocks needed"
             return f"{cell}: {self.a} and {self.b}: no significant difference shown, {interval}, {blocks}; {more}"
         words = "as fast as" if self.verdict == "equivalent" else f"{self.verdict} than"
-        return f"{cell}: {self.a} is {words} {self.b}: {interval}, {blocks}"
+        caught = f"; the later starter has caught up at step {self.crossover_step:,}" if self.crossover_step else ""
+        return f"{cell}: {self.a} is {words} {self.b}: {interval}, {blocks}{caught}"
 
 
 @frozen

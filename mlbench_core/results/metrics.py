@@ -8,6 +8,7 @@ from typing import Any
 
 from mlbench_core.results.bottleneck import shares
 from mlbench_core.results.flags import seconds_per_step
+from mlbench_core.stats import shape
 from mlbench_core.stats.percentiles import percentile
 from mlbench_core.stats.time_to import STEPS, time_to
 from mlbench_core.trial import Record
@@ -37,6 +38,7 @@ def training(record: Record) -> dict[str, Any]:
         "gpu_utilization_pct": record.observed.gpu_utilization_pct,
         "first_step_s": measured.first_step_s,
         "framework_version": measured.framework_version or None,
+        "outliers": shape.outliers(measured.values) if measured.values else None,
     }
     if measured.values and measured.first_step_s is not None:
         step = seconds_per_step(record)

@@ -99,7 +99,7 @@ def epoch(**seconds: float) -> Epoch:
         (
             "cuda:0",
             {"data_wait_s": 0.5, "device_wait_s": 0.4},
-            "compute-bound: 40% of the epoch is the device's, 50% of data hidden behind it",
+            "compute-bound: 40% of the epoch is the device's (data, 50%, is hidden behind it)",
         ),
     ],
 )
@@ -115,6 +115,17 @@ def test_a_full_queue_is_not_dispatch() -> None:
     found = shares(record(of=trial(device="cuda:0"), epochs=[epoch(dispatch_s=0.9)], step_dispatches=[0.01] * 5))
     assert found is not None
     assert (found.dispatch, found.device) == pytest.approx((0.1, 0.8))
+
+
+def test_a_short_epoch_of_a_launch_bound_model_ends_with_a_wait() -> None:
+    # A steady step takes 10 ms and asking for one as long: the wait at the end is the last step's, not the device's slowness.
+    parts = {"dispatch_s": 0.7, "device_wait_s": 0.2}
+    found = shares(record(k=10, of=trial(device="cuda:0"), epochs=[epoch(**parts)], step_dispatches=[0.01] * 5))
+    assert found is not None
+    assert found.launch == pytest.approx(1.0)
+    launched = evolve(found, dispatch=0.7, device=0.2)
+    assert launched.words.startswith("launch-bound: 70%")
+    assert evolve(launched, launch=0.5).words.startswith("compute-bound")
 
 
 def test_data_sheets() -> None:
@@ -153,6 +164,12 @@ def test_throughput_is_not_samples_over_the_mean_step() -> None:
     """optimum-benchmark divided all samples by one step's mean: 100 steps of 1 ms came out as 32,000/s x 100."""
     row = cell(record([0.1] * 30, k=100), {})
     assert row["samples_per_second"] == pytest.approx(32 / 1e-3)
+
+
+def test_outliers_are_counted_and_kept() -> None:
+    row = cell(record([0.1, 0.101] * 15 + [0.2, 0.3]), {})
+    assert row["outliers"] == 2
+    assert row["samples_per_second"] == pytest.approx(32 * 10 * 32 / (15 * 0.201 + 0.5))
 
 
 def test_memory_columns_are_named_and_unknown_is_not_zero() -> None:
