@@ -125,7 +125,7 @@ def _(layer: Conv2D, site: KerasSite) -> Lowered:
             dtype=site.policy,
         )
     else:
-        native = PaddedConv2D(layer, data_format=NHWC, dtype=site.policy)
+        native = PaddedConv2D(layer, site.plan.accelerated, data_format=NHWC, dtype=site.policy)
     site.built(native)
     site.bind("kernel", native.kernel)
     if layer.use_bias:
@@ -161,12 +161,13 @@ def _(layer: Activation, site: KerasSite) -> Lowered:
 
 @lower.register
 def _(layer: MaxPool2D, site: KerasSite) -> Lowered:
-    if layer.padding and site.plan.execution != "compiled":
+    if layer.padding and site.plan.accelerated and site.plan.execution != "compiled":
         return PaddedMaxPool2D(layer, dtype=site.policy)
     pool = keras.layers.MaxPooling2D(layer.window, layer.stride, "valid", data_format=NHWC, dtype=site.policy)
     if not layer.padding:
         return pool  # type: ignore[no-any-return]
-    # XLA has no pool with explicit padding, and needs none: it fuses this pad into the pool.
+    # XLA has no pool with explicit padding, and needs none: it fuses this pad into the pool. On a CPU the operator's own
+    # padding is four times as slow as a pad in front.
     return lambda x: pool(keras.ops.pad(x, explicit(layer.padding), constant_values=-math.inf))
 
 
