@@ -20,7 +20,10 @@ PRECISIONS = ("default", "fp32", "tf32", "bf16", "fp16", "fp64")
 ALL_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 """What `all` means for precision: those that people train in."""
 EXECUTIONS = ("default", "eager", "graph", "compiled")
-PROFILES = {"defaults": {"precision": ("default",), "execution": ("default",)}, "matched": {"execution": ("compiled",)}}
+PROFILES: dict[str, dict[str, Any]] = {
+    "defaults": {"precision": ("default",), "execution": ("default",)},
+    "matched": {"execution": ("compiled",)},
+}
 """What a profile sets. defaults: what each framework's users run, its own choice of TF32 included. matched: the configuration's
 precision, and every framework compiled."""
 SHIPPED = Path(__file__).parent / "configs"
@@ -66,7 +69,8 @@ class Config:
 
         where: what the data came from, for the message. Raises ConfigError that names the key, the value and what would do.
         """
-        return cls(**check(data, where))
+        given = check(data, where)
+        return cls(**given)._in_profile(given)
 
     @classmethod
     def load(cls, name: str) -> Config:
@@ -75,7 +79,18 @@ class Config:
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some keys changed, checked like any other data."""
-        return evolve(self, **check(changes, ""))
+        given = check(changes, "")
+        return evolve(self, **given)._in_profile(given)
+
+    def _in_profile(self, given: Mapping[str, Any]) -> Config:
+        """With what the profile sets. Raises ConfigError if something else was `given` for it."""
+        wanted = PROFILES.get(self.profile or "", {})
+        for key, value in wanted.items():
+            if given.get(key, value) != value:
+                raise ConfigError(
+                    f"{key}: the profile {self.profile!r} sets it to {value[0]}; leave one of the two out"
+                )
+        return evolve(self, **wanted)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain data, as `parse` takes it."""
@@ -135,9 +150,6 @@ def check(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The data with every value in its final type. Raises ConfigError naming key, value and what would be right."""
     checked = {}
     at = f"{where}: " if where else ""
-    profile = data.get("profile")
-    for key in sorted(set(PROFILES.get(profile, {}) if isinstance(profile, str) else ()) & set(data)):
-        raise ConfigError(f"{at}{key}: the profile {profile!r} sets it; leave one of the two out")
     for key, value in data.items():
         if key not in _CHECKS:
             raise ConfigError(at + unknown("key", key, _CHECKS))

@@ -203,3 +203,18 @@ def test_help_takes_at_most_twice_a_bare_typer_programs(tmp_path: Path) -> None:
     pairs = [(seconds([MLBENCH]), seconds([sys.executable, str(bare)])) for _ in range(7)]
     ratio = min(ours for ours, _ in pairs) / min(theirs for _, theirs in pairs)
     assert ratio <= 2, f"--help takes {ratio:.2f} times a bare typer program's"
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLBENCH_DISABLE_PLUGINS", "pytorch,tensorflow,jax")
+    monkeypatch.setenv("MLBENCH_FAKE", "this is no behaviour")  # so the fake framework cannot say what it is
+    done = mlbench("doctor")
+    assert done.returncode == 0, done.stderr
+    assert "numpy" in done.stdout
+    assert "fake                     cannot be used" in done.stdout
+    assert "warn: broken framework (fake cannot be used (JSONDecodeError" in done.stdout
+    assert "reinstall mlbench-fakes" in done.stdout
+    found = json.loads(mlbench("doctor", "--json").stdout)
+    assert set(found["frameworks"]) == {"fake", "numpy", "toy"}
+    assert found["facts"]["memory_bytes"] > 0
+    assert all(flag["text"] for flag in found["flags"])

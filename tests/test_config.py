@@ -130,6 +130,39 @@ def test_whatever_is_given_is_a_config_or_one_line(data: dict[str, object]) -> N
         assert Config.parse(config.to_dict()) == config
 
 
+def test_a_profile_sets_what_it_is_about() -> None:
+    defaults, matched = (
+        Config.parse({"profile": "defaults"}),
+        Config.parse({"profile": "matched", "precision": ["bf16"]}),
+    )
+    assert (defaults.precision, defaults.execution) == (("default",), ("default",))
+    assert (matched.precision, matched.execution) == (("bf16",), ("compiled",))
+    assert Config(precision=("bf16",)).replace(profile="defaults").precision == ("default",)
+    for config in (defaults, matched):
+        assert Config.parse(config.to_dict()) == config
+    with pytest.raises(
+        ConfigError, match="execution: the profile 'matched' sets it to compiled; leave one of the two out"
+    ):
+        Config.parse({"profile": "matched", "execution": ["eager"]})
+    with pytest.raises(ConfigError, match="unknown profile 'fastest'"):
+        Config.parse({"profile": "fastest"})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"extend_until": {"half_width": "x"}}, "extend_until: half_width: 'x' is not a number of at least 0"),
+        ({"extend_until": {"blocks": 3}}, "extend_until: unknown key 'blocks'"),
+        ({"compare": {"delta": -0.1}}, "compare: delta: -0.1 is not a number"),
+        ({"flags": []}, r"flags: \[\] is not a mapping of value_seconds"),
+        ({"measure": {"queries": 0}}, "measure: queries: 0 is not a whole number of at least 1"),
+    ],
+)
+def test_thresholds_are_checked(data: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.parse(data)
+
+
 def test_a_config_survives_its_own_dict() -> None:
     config = Config(models=("mlp",), measure=Measure(queries=20), dataset={"mlp": "digits"}, threads=1)
     assert Config.parse(config.to_dict()) == config

@@ -108,6 +108,12 @@ def read_knobs(session: Session) -> dict[str, str]:
 
 
 @hookimpl
+def compilations(session: Session) -> int:
+    """Nothing ever is."""
+    return 0
+
+
+@hookimpl
 def save(session: Session, path: Path) -> Path:
     """One array per parameter and running statistic, in NumPy's own archive."""
     archive = path.with_name(f"{path.name}.npz")

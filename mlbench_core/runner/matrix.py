@@ -46,9 +46,8 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
     _check_interpreters(config, around)
     if config.executor not in registry.executors:
         raise ConfigError("executor: " + unknown("executor", config.executor, registry.executors))
-    profile = configuration.PROFILES.get(config.profile or "", {})
-    precisions = _all(profile.get("precision", config.precision), configuration.ALL_PRECISIONS)
-    executions = _all(profile.get("execution", config.execution), configuration.EXECUTIONS[1:])
+    precisions = _all(config.precision, configuration.ALL_PRECISIONS)
+    executions = _all(config.execution, configuration.EXECUTIONS[1:])
     first: dict[Trial, None] = {}
     cells = itertools.product(models, devices, precisions, executions, config.batch_sizes, frameworks)
     for model, device, precision, execution, batch_size, framework in cells:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlbench_core.reference import plugin as reference_plugin
 from mlbench_core.testing import cases
 from mlbench_core.testing.driver import Driver
 from mlbench_core.trial import MemoryReading, Plan
+from mlbench_core.verify import samples
 from mlbench_core.verify.compare import relative_error, same_bits, table_errors, worst
 from mlbench_core.verify.twin import Twin
 
@@ -125,3 +127,19 @@ def assert_knobs(knobs: dict[str, str]) -> None:
     """Names and values are texts, as they go into the record."""
     texts = all(isinstance(item, str) for both in knobs.items() for item in both)
     assert texts, f"read_knobs() must return strings: {knobs}"
+
+
+def assert_nothing_compiles_again(count: Callable[[], int], pair: Pair) -> None:
+    """Steps and queries of a shape that was seen before compile nothing; `count` says how often anything was compiled."""
+    batch, other = (cases.random_batch(pair.architecture, seed) for seed in (0, 1))
+    for _ in range(2):  # some compile in the second step, once running statistics or moments have their final type
+        pair.found.train(batch)
+        pair.found.infer(batch)
+    before = count()
+    pair.found.train(other)
+    pair.found.infer(other)
+    assert before >= 0, f"compilations() is {before}"
+    assert count() == before, f"compilations() went from {before} to {count()} though no new shape came"
+    if before:
+        pair.found.train(samples.random_batch(pair.architecture, 2 * cases.BATCH, 2))
+        assert count() > before, "a batch of a new size compiled nothing that compilations() counts"

@@ -135,6 +135,11 @@ class FrameworkConformance:
             if "read_knobs" in driver.hooks:
                 checks.assert_knobs(driver.read_knobs(pair.found.session))
 
+    def test_compilations_are_counted(self, driver: Driver) -> None:
+        _require(driver, "compilations")
+        with self.pair(driver, cases.MODELS["mlp"], precision="fp32") as pair:
+            checks.assert_nothing_compiles_again(lambda: driver.compilations(pair.found.session), pair)
+
     # One layer at a time.
 
     def test_layer_parameters(self, layer: Pair) -> None:

@@ -18,10 +18,18 @@ such exception, and a process that is steady to 0.1 % can fail its rule for long
 
 
 def steady(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two windows of values are alike.
+    """Whether two windows of values are at one level (see `level`) and their median absolute deviations agree within 10 %, or
+    are both negligible."""
+    one, two = _deviation(first), _deviation(second)
+    quiet = max(one, two) <= QUIET * median(second)
+    return level(first, second) and (quiet or abs(one - two) <= DEVIATION * two)
+
+
+def level(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two windows of values are at one level.
 
     The very first value is no outlier of all others (above Q3 + 1.5 IQR); the first mean is at most 10 % above and 50 % below
-    the second; quartiles agree within 5 %; the median absolute deviations agree within 10 % or are both negligible.
+    the second; quartiles agree within 5 %.
     """
     q1, q3 = np.quantile([*first[1:], *second], [0.25, 0.75])
     if first[0] > q3 + 1.5 * (q3 - q1):
@@ -29,18 +37,19 @@ def steady(first: Sequence[float], second: Sequence[float]) -> bool:
     if not MEAN_LOWEST <= fmean(first) / fmean(second) - 1 <= MEAN_HIGHEST:
         return False
     quartiles = np.quantile(first, [0.25, 0.75]) / np.quantile(second, [0.25, 0.75])
-    if np.max(np.abs(quartiles - 1)) > QUARTILES:
-        return False
-    one, two = _deviation(first), _deviation(second)
-    return max(one, two) <= QUIET * median(second) or abs(one - two) <= DEVIATION * two
+    return bool(np.max(np.abs(quartiles - 1)) <= QUARTILES)
 
 
-def steady_somewhere(values: Sequence[float], window: int) -> bool:
-    """Whether any two neighbouring windows of the values are alike; False for fewer than four values."""
+def level_somewhere(values: Sequence[float], window: int) -> bool:
+    """Whether any two neighbouring windows of the values are at one level; False for fewer than four values.
+
+    Deviations are not asked to agree: of 20 values they scatter by a quarter, so among the few windows of one process's
+    measured values a pair that agrees within 10 % is often missing though nothing is wrong.
+    """
     if window < 2:
         return False
     starts = range(len(values) - 2 * window + 1)
-    return any(steady(values[i : i + window], values[i + window : i + 2 * window]) for i in starts)
+    return any(level(values[i : i + window], values[i + window : i + 2 * window]) for i in starts)
 
 
 def _deviation(values: Sequence[float]) -> float:

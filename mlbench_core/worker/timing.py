@@ -16,7 +16,7 @@ from attrs import frozen
 
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Calibration
-from mlbench_core.worker.steadiness import steady, steady_somewhere
+from mlbench_core.worker.steadiness import level_somewhere, steady
 
 Step = Callable[[Any, Any], Any]
 Synchronize = Callable[[Any, Any], bool]
@@ -136,7 +136,7 @@ def measure_values(loop: Loop, steps: int, measure: Measure, after: Callable[[],
 
 
 def settled_while_measured(values: Sequence[float], measure: Measure) -> bool | None:
-    """For a process whose warm-up was not watched: whether any two neighbouring windows of its values are alike."""
+    """For a process whose warm-up was not watched: whether any two neighbouring windows of its values are at one level."""
     if not measure.steady_limit:
         return None
-    return steady_somewhere(values, min(measure.steady_window, len(values) // 2))
+    return level_somewhere(values, min(measure.steady_window, len(values) // 2))

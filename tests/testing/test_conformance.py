@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,6 +119,11 @@ def transposed_kernels() -> ModuleType:
             k: np.ascontiguousarray(v) for k, v in swapped(reference.read_weights(session)).items()
         },
     )
+
+
+def steps_so_far() -> Callable[[Any], int]:
+    calls = itertools.count()
+    return lambda session: next(calls)
 
 
 def unbiased_variance() -> ModuleType:
@@ -246,6 +252,7 @@ FAULTS = {
         copy(memory_probe=lambda session: [MemoryReading("pool", 0)]),
         [("test_memory_and_knobs",)],
     ),
+    "compilations count steps": (copy(compilations=steps_so_far()), [("test_compilations_are_counted",)]),
     "a parameter is left out": (
         copy(read_weights=lambda session: dict(list(reference.read_weights(session).items())[1:])),
         [("test_layer_parameters", "dense")],
