@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
-from mlbench_core import config as configuration
 from mlbench_core.config import Config
 from mlbench_core.data import can_adapt, fitting, parse_name
 from mlbench_core.errors import ConfigError, PluginError, unknown
 from mlbench_core.hookspecs import DatasetDescriptor, ModelDescriptor
+from mlbench_core.keys import ALL_PRECISIONS, EXECUTIONS
 from mlbench_core.plugins import ALIASES, INSTALL_HINTS, REFERENCE, Found, Registry, framework_name
 from mlbench_core.trial import Task, Trial
 
@@ -46,8 +46,8 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
     _check_interpreters(config, around)
     if config.executor not in registry.executors:
         raise ConfigError("executor: " + unknown("executor", config.executor, registry.executors))
-    precisions = _all(config.precision, configuration.ALL_PRECISIONS)
-    executions = _all(config.execution, configuration.EXECUTIONS[1:])
+    precisions = _all(config.precision, ALL_PRECISIONS)
+    executions = _all(config.execution, EXECUTIONS[1:])
     first: dict[Trial, None] = {}
     cells = itertools.product(models, devices, precisions, executions, config.batch_sizes, frameworks)
     for model, device, precision, execution, batch_size, framework in cells:

@@ -46,8 +46,6 @@ class FrameworkConformance:
     plugin: ClassVar[Any]
     device: ClassVar[str] = "cpu"
 
-    # Set-up.
-
     @pytest.fixture(scope="class")
     @classmethod
     def driver(cls) -> Iterator[Driver]:
