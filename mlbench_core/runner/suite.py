@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ class Suite:
         self._offered: dict[tuple[str, str], FrameworkInfo] = {}
         self._calibrated: dict[Trial, Calibration] = {}
 
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The machine as it was before this suite put it to work: `verify` and `run` look first, so that its load is others'."""
+        return environment.facts(devices.facts())
+
     def run(
         self,
         on_event: OnEvent | None = None,
@@ -59,9 +65,8 @@ class Suite:
         parity: what `verify` returned; without it the results say "unverified".
         """
         tell: OnEvent = on_event or (lambda _trial, _event: None)
-        output = _make_folder(Path(self.config.output))
+        facts, output = self.facts, _make_folder(Path(self.config.output))
         data = self._prepare(on_download)
-        facts = environment.facts(devices.facts())
         journal = Journal(output / "journal.jsonl")
         records: list[Record] = []
         interrupted = False
@@ -91,6 +96,7 @@ class Suite:
 
         fresh: climb everything anew. on_climb is called with each climb as it is known.
         """
+        self.facts  # noqa: B018  # looked at now, before the ladder loads the machine
         names = ("framework", "model", "device")
         unique = {name: tuple(dict.fromkeys(getattr(trial, name) for trial in self.trials)) for name in names}
         wanted = Verification(

@@ -216,3 +216,15 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, quick: dict[str, float]) 
     assert results.interrupted
     assert len(results.records) == 1
     assert read_json(tmp_path / "benchmark_results.json") == results
+
+
+def test_the_machine_is_looked_at_before_it_is_put_to_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The ladder loads the processor; a load average read after it would be our own."""
+    looked = []
+    monkeypatch.setattr("mlbench_core.environment.facts", lambda gpus: looked.append("facts") or {})
+    monkeypatch.setattr("mlbench_core.runner.suite.verify", lambda *_args: looked.append("ladder") or [])
+    suite = Suite(frameworks=["numpy"], models=["mlp"], output=str(tmp_path))
+    suite.verify()
+    assert looked == ["facts", "ladder"]
+    assert suite.facts == {}
+    assert looked == ["facts", "ladder"]
