@@ -47,7 +47,7 @@ class Suite:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """The machine as it was before this suite put it to work: `verify` and `run` look first, so that its load is others'."""
+        """The machine before this suite put it to work: `verify` and `run` look first, so that its load is that of others."""
         return environment.facts(devices.facts())
 
     def run(
