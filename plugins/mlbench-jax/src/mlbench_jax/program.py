@@ -76,7 +76,7 @@ def make_program(network: Network, optimizer: optax.GradientTransformation, prec
             # XLA on a GPU folds momentum * buffer + gradient into the convolution that yields the gradient, and cuDNN holds
             # that factor in float32, where 0.9 is off by 2e-8. Harmless in float32; here it would hide what the ladder looks
             # for, so the two are kept apart.
-            gradients = jax.lax.optimization_barrier(gradients)
+            gradients = jax.lax.optimization_barrier(gradients)  # type: ignore[no-untyped-call]
         moments = optimizer.init(params) if state.optimizer is None else state.optimizer
         updates, moments = optimizer.update(unscaled(gradients), moments, params)
         params = optax.apply_updates(params, updates)
