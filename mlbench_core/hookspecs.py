@@ -198,8 +198,9 @@ class FrameworkSpec:
 class ModelDescriptor:
     """A model in the registry. `takes` says what its input is; data sets are adapted to it.
 
-    takes: "image" (height, width, channels), "vector" (features,), "tokens" (length,).
-    min_image: an image smaller than this is enlarged to it. max_length: longest sequence of tokens.
+    takes: "image" (height, width, channels), "vector" (features,), "tokens" (length,). min_image: an image smaller than
+    this is enlarged to it. verified_image: height and width of the images that parity is proven on; small, for float64 is
+    slow, and large enough that training is well-conditioned. max_length: longest sequence of tokens.
     """
 
     name: str
@@ -208,6 +209,7 @@ class ModelDescriptor:
     description: str
     aliases: tuple[str, ...] = ()
     min_image: int = 1
+    verified_image: int = 32
     max_length: int = 512
 
 

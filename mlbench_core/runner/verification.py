@@ -23,13 +23,9 @@ from mlbench_core.runner.local import ExecutorSetting, converse
 from mlbench_core.trial import from_json, to_json
 from mlbench_core.verify.rungs import Candidate, Climb, Rung, VerifyJob
 
-SHAPES = {"image": (34, 34, 1), "vector": (32,), "tokens": (16,)}
+SHAPES = {"vector": (32,), "tokens": (16,)}
 """What a model is verified on: a tree's arithmetic does not depend on how large its input is, and float64 on a CPU is slow.
-
-34 pixels, not 32: the last stage of a ResNet then is 2x2. At 1x1 BatchNorm has only the batch's 16 values per channel, and
-training is ill-conditioned: ResNet-50 in the reference, its weights moved by 1e-15, parts from itself by 2e-8 in 25 steps, and
-at 34 pixels by 6e-12.
-"""
+Images are as large as the model's descriptor says, `verified_image`."""
 CLASSES = 10
 FORMAT = 2
 
@@ -88,10 +84,10 @@ def architecture_of(model: ModelDescriptor) -> Architecture:
 
 def shape_of(model: ModelDescriptor) -> tuple[int, ...]:
     """The input shape that a model is verified with."""
-    shape = SHAPES[model.takes]
-    return (
-        (max(model.min_image, shape[0]), max(model.min_image, shape[1]), shape[2]) if model.takes == "image" else shape
-    )
+    if model.takes != "image":
+        return SHAPES[model.takes]
+    side = max(model.min_image, model.verified_image)
+    return (side, side, 1)
 
 
 def _climb(
