@@ -46,11 +46,16 @@ class Results:
     def comparisons(self) -> list[Comparison]:
         """Every pair of frameworks and executions in every cell, with the ratio of their speeds and a verdict."""
         config = self._config()
+        rows = self.cells()
         key = ("framework", "model", "dataset", "device", "precision")
         apart = {
-            tuple(row[name] for name in key): row["parity"]
-            for row in self.cells()
-            if row["parity"].startswith("not comparable")
+            tuple(row[n] for n in key): row["parity"] for row in rows if row["parity"].startswith("not comparable")
+        }
+        impossible = {
+            (*(row[n] for n in key), row["execution"], row["batch_size"]): flag.text
+            for row in rows
+            for flag in row["flags"]
+            if flag.name == "impossible speed"
         }
 
         def problem(record: Record) -> str:
@@ -59,7 +64,11 @@ class Results:
             rejected = [flag for flag in trial_flags(record, config.flags) if flag.level == "rejected"]
             if rejected:
                 return f"{record.trial.framework}: {rejected[0].text}"
-            why: str = apart.get(tuple(getattr(record.trial, name) for name in key), "")
+            cell = tuple(getattr(record.trial, name) for name in key)
+            speed = impossible.get((*cell, record.measured.execution, record.trial.batch_size))
+            if speed and record.trial.task == "train":
+                return f"{record.trial.framework}: {speed}"
+            why: str = apart.get(cell, "")
             return why.removeprefix("not comparable: ")
 
         return compare(self.records, config.compare, problem)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from mlbench_core import environment
+from mlbench_core import Results, environment
 from mlbench_core.results.bottleneck import shares
 from mlbench_core.results.cells import cells
 from mlbench_core.results.comparisons import compare, unfinished
@@ -160,8 +160,20 @@ def test_mfu_and_the_impossible() -> None:
     assert "1.28e+03 TFLOP/s" in row["reason"]
 
 
+def test_an_impossible_speed_is_not_compared() -> None:
+    made = [
+        record(k=k, of=trial(name, device="cuda:0", precision="bf16"), flops_per_sample=10**12, execution="eager")
+        for name, k in (("a", 4), ("b", 1), ("c", 1))
+    ]
+    config = {"flags": {}, "compare": {}}
+    found = Results(tuple(made), config, H100).comparisons()
+    reasons = {(c.a, c.b): c.reason for c in found}
+    assert "1.28e+03 TFLOP/s" in reasons["a", "b"]
+    assert reasons["b", "c"] == ""
+
+
 def test_throughput_is_not_samples_over_the_mean_step() -> None:
-    """optimum-benchmark divided all samples by one step's mean: 100 steps of 1 ms came out as 32,000/s x 100."""
+    """optimum-benchmark divides all samples by one mean step, so that more steps look like more speed."""
     row = cell(record([0.1] * 30, k=100), {})
     assert row["samples_per_second"] == pytest.approx(32 / 1e-3)
 
