@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from benchmarks.tables import put, table
-from benchmarks.workers import THREADS, TIME_LIMIT_S, Workers
-from mlbench_core.results.flags import seconds_per_step
-from mlbench_core.stats.ratio import ratio
+from benchmarks.workers import THREADS, Workers
+from mlbench_core.runner.turns import Play, alone, in_turns
+from mlbench_core.stats.ratio import Ratio, ratio
 from mlbench_core.stats.verdict import blocks_needed, verdict
-from mlbench_core.thresholds import Compare, Measure
+from mlbench_core.thresholds import Compare, ExtendUntil, Measure
 from mlbench_core.trial import Calibration, Task
 
 SCRIPTS = {"pytorch": "torch_loops.py", "tensorflow": "tf_loops.py", "jax": "jax_loops.py"}
@@ -36,8 +38,14 @@ TOKEN_IDS = 17
 SEARCH = Measure(
     warmup_steps=10, warmup_seconds=0.5, steady_window=5, steady_limit=10, min_values=1, min_seconds=0, queries=1
 )
-VALUES = 8
-TIMED = evolve(SEARCH, min_values=VALUES, early_deviation=0.0)
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(4 << 30)}
+"""For both arms. Left alone, glibc decides by what was allocated before whether freed memory goes back to the system, and
+PyTorch's BERT then takes 9,000 or 50,000 page faults a step: 5 % of its time that have nothing to do with either loop."""
+HALF_WIDTH = 0.008
+"""Of the 95 % interval: then the 90 % interval of a pair that is alike lies within 1 % of 1 with something to spare."""
+MIN_VALUES = 8
+SECONDS = 3.0
+"""Each process is measured for about this long, in turns of a second."""
 
 
 @frozen
@@ -54,8 +62,17 @@ class Pair:
         return f"{self.framework} {self.model} {self.task}"
 
 
-def by_hand(pair: Pair, known: Calibration, workers: Workers) -> float:
-    """Seconds per step of the hand-written loop: the median of its values."""
+@frozen
+class Timing:
+    """What both arms of a pair do: k steps in a value, so many values, after so many steps to warm up."""
+
+    steps_per_value: int
+    warmup_steps: int
+    values: int
+
+
+def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[float]]:
+    """The values of the hand-written loop in a fresh process; yields when it has had its turn."""
     arrays, tokens = workers.arrays(pair.model), pair.model == "bert-mini"
     job: dict[str, Any] = {
         "model": pair.model,
@@ -66,54 +83,94 @@ def by_hand(pair: Pair, known: Calibration, workers: Workers) -> float:
         "token_ids": TOKEN_IDS if tokens else None,
         "batch_size": 32 if pair.task == "train" else 1,
         "threads": THREADS,
-        "warmup_steps": known.warmup_steps,
-        "steps_per_value": known.steps_per_value,
-        "values": VALUES,
+        "turn_seconds": SEARCH.turn_seconds,
+        **asdict(timing),
     }
     script = Path(__file__).with_name("handwritten") / SCRIPTS[pair.framework]
-    done = subprocess.run(
-        [sys.executable, str(script), json.dumps(job)],
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT_S,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{script.name}: {done.stderr[-500:]}")
-    return median(json.loads(done.stdout.splitlines()[-1])["values"]) / known.steps_per_value
+    with (
+        (workers.logs / f"{pair.name}.log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, str(script), json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if line == "turn\n":
+                    yield
+                    process.stdin.write("go\n")
+                    process.stdin.flush()
+                elif line.startswith('{"values"'):
+                    values: list[float] = json.loads(line)["values"]
+                    return values
+        finally:
+            process.kill()
+    raise RuntimeError(f"{script.name} printed no values: see {log.name}")
 
 
-def by_harness(pair: Pair, known: Calibration, workers: Workers) -> float:
-    """Seconds per step of mlbench's worker."""
-    return seconds_per_step(workers.run(pair.framework, pair.model, pair.task, TIMED, known))
+def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Play[list[float]]:
+    """The values of mlbench's worker in a fresh process; yields when it has had its turn."""
+    measure = evolve(SEARCH, min_values=timing.values, early_deviation=0.0)
+    known = Calibration(timing.steps_per_value, timing.warmup_steps)
+    record = yield from workers.play(pair.framework, pair.model, pair.task, measure, known)
+    return record.measured.values
 
 
-ARMS = {"hand": by_hand, "harness": by_harness}
+ARMS: dict[str, Callable[[Pair, Timing, Workers], Play[list[float]]]] = {"hand": by_hand, "harness": by_harness}
 
 
-def measure(pairs: list[Pair], blocks: int, journal: Path, workers: Workers, seed: int) -> None:
-    """Runs what the journal lacks: in each block all pairs in random order, in each pair both arms in random order."""
+def measure(pairs: list[Pair], blocks: int, until: ExtendUntil, journal: Path, workers: Workers, seed: int) -> None:
+    """Runs what the journal lacks: in each block all pairs in random order, in each pair both arms in turns.
+
+    After `blocks` blocks only those pairs go on whose interval is wider than `until` wants.
+    """
     done = read(journal)
-    for block in range(blocks):
-        order = list(pairs)
+    for block in range(until.max_blocks):
+        order = [pair for pair in pairs if block < blocks or _wide(pair, done, until)]
         random.Random(f"{seed}/{block}").shuffle(order)
         for pair in order:
-            if ("calibration", pair.name) not in done:
-                found = workers.run(pair.framework, pair.model, pair.task, SEARCH, None).measured.calibration
-                assert found is not None
-                done["calibration", pair.name] = [found.steps_per_value, found.warmup_steps]
-                append(journal, ["calibration", pair.name], done["calibration", pair.name])
-            known = Calibration(*done["calibration", pair.name])
+            if ("timing", pair.name) not in done:
+                done["timing", pair.name] = asdict(_timing(pair, workers))
+                append(journal, ["timing", pair.name], done["timing", pair.name])
+            if ("hand", pair.name, block) in done and ("harness", pair.name, block) in done:
+                continue
             arms = list(ARMS)
             random.Random(f"{seed}/{block}/{pair.name}").shuffle(arms)
-            for arm in arms:
-                if (arm, pair.name, block) not in done:
-                    append(journal, [arm, pair.name, block], ARMS[arm](pair, known, workers))
-        print(f"block {block + 1} of {blocks}", flush=True)
+            plays = {ARMS[arm](pair, Timing(**done["timing", pair.name]), workers): arm for arm in arms}
+            for play, values in in_turns(plays):
+                done[plays[play], pair.name, block] = values
+                append(journal, [plays[play], pair.name, block], values)
+        if order:
+            print(f"block {block + 1}: {len(order)} pairs", flush=True)
+
+
+def _timing(pair: Pair, workers: Workers) -> Timing:
+    found = workers.play(pair.framework, pair.model, pair.task, SEARCH, None, takes_turns=False)
+    measured = alone(found).measured
+    assert measured.calibration is not None
+    values = max(MIN_VALUES, round(SECONDS / median(measured.values)))
+    return Timing(measured.calibration.steps_per_value, measured.calibration.warmup_steps, values)
+
+
+def _wide(pair: Pair, done: dict[tuple[Any, ...], Any], until: ExtendUntil) -> bool:
+    half = compared(pair, done).half_width
+    return half is None or half > until.half_width
+
+
+def compared(pair: Pair, done: dict[tuple[Any, ...], Any]) -> Ratio:
+    """Time by hand over time in the harness, so that 0.99 means that the harness costs 1 %; the median of each process."""
+    blocks = [key[2] for key in done if key[0] == "hand" and key[1] == pair.name]
+    times = [[median(done[arm, pair.name, block]) for block in blocks] for arm in ("harness", "hand")]
+    return ratio(times[0], times[1], COMPARE.confidence)
 
 
 def read(journal: Path) -> dict[tuple[Any, ...], Any]:
-    """What has been measured: by ("calibration", pair), and by (arm, pair, block) in seconds per step."""
+    """What has been measured: by ("timing", pair), and by (arm, pair, block) the values in seconds."""
     lines = journal.read_text().splitlines() if journal.is_file() else []
     return {tuple(entry["key"]): entry["value"] for entry in map(json.loads, lines)}
 
@@ -125,21 +182,17 @@ def append(journal: Path, key: list[Any], value: Any) -> None:
 
 
 def report(pairs: list[Pair], journal: Path) -> str:
-    """The table: time by hand over time in the harness, so that 0.99 means that the harness costs 1 %."""
+    """The table, a row per pair."""
     done, rows = read(journal), []
     for pair in pairs:
-        blocks = sorted({key[2] for key in done if len(key) == 3 and key[1] == pair.name})
-        times = [[done.get((arm, pair.name, block)) for block in blocks] for arm in ("harness", "hand")]
-        both = [(a, b) for a, b in zip(*times, strict=True) if a is not None and b is not None]
-        if len(both) < 2:
-            continue
-        r = ratio([a for a, _ in both], [b for _, b in both], COMPARE.confidence)
+        r = compared(pair, done)
         said: str = verdict(r, r.p, COMPARE)
         if said == "inconclusive":
             said += f": {blocks_needed(r, 1, COMPARE) or 'over 1000'} blocks needed"
         elif said in ("faster", "slower"):
             said = f"harness {said}"
-        step = 1e3 * median(b for _, b in both)
+        hand = [median(values) for key, values in done.items() if key[:2] == ("hand", pair.name)]
+        step = 1e3 * median(hand) / done["timing", pair.name]["steps_per_value"]
         interval = f"[{r.low:.4f}, {r.high:.4f}]"
         half = f"{100 * (r.half_width or 0):.2f} %"
         rows.append(
@@ -173,6 +226,7 @@ def main() -> None:
     """Measures and reports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=10)
+    parser.add_argument("--max-blocks", type=int, default=40, help="for pairs whose interval is wider than +-0.8 %%")
     parser.add_argument("--frameworks", nargs="+", default=list(SCRIPTS), choices=list(SCRIPTS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--output", type=Path, default=Path("results/bench"))
@@ -183,8 +237,10 @@ def main() -> None:
     journal = given.output / "handwritten.jsonl"
     if not given.resume:
         journal.unlink(missing_ok=True)
+    os.environ |= ALLOCATOR
     pairs = [Pair(f, m, t) for f in given.frameworks for m in given.models for t in TASKS]
-    measure(pairs, given.blocks, journal, Workers(given.output / "logs"), given.seed)
+    until = ExtendUntil(half_width=HALF_WIDTH, max_blocks=max(given.blocks, given.max_blocks))
+    measure(pairs, given.blocks, until, journal, Workers(given.output / "logs"), given.seed)
     text = report(pairs, journal)
     print(text)
     if len(pairs) == len(SCRIPTS) * len(MODELS) * len(TASKS):

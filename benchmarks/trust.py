@@ -14,6 +14,7 @@ from attrs import evolve
 from benchmarks.tables import put, table
 from benchmarks.workers import Workers
 from mlbench_core.results.flags import seconds_per_step
+from mlbench_core.runner.turns import in_turns
 from mlbench_core.stats.ratio import ratio
 from mlbench_core.stats.simulation import NOISES, coverage, false_alarms, power, resampled
 from mlbench_core.thresholds import Compare, Measure
@@ -21,7 +22,7 @@ from mlbench_core.thresholds import Compare, Measure
 COMPARE, BLOCKS, SLOWDOWN = Compare(), 10, 1.05
 SYNTHETIC, REAL = 1000, 200
 MEASURE = Measure(
-    warmup_seconds=0.5, steady_window=5, steady_limit=20, min_values=10, min_seconds=1.0, early_deviation=0.0, queries=1
+    warmup_seconds=0.5, steady_window=5, steady_limit=20, min_values=30, min_seconds=3.0, early_deviation=0.0, queries=1
 )
 
 
@@ -56,10 +57,11 @@ def measured(frameworks: list[str], blocks: int, output: Path) -> str:
     workers, rows = Workers(output / "logs"), []
     journal = output / "processes.jsonl"
     for framework in frameworks:
-        known = workers.run(framework, "mlp", "train", MEASURE, None).measured.calibration
+        known = workers.calibration(framework, "mlp", "train", MEASURE)
         pairs = []
         for _ in range(blocks):
-            a, b = (seconds_per_step(workers.run(framework, "mlp", "train", MEASURE, known)) for _ in range(2))
+            plays = [workers.play(framework, "mlp", "train", MEASURE, known, process) for process in "ab"]
+            a, b = (seconds_per_step(record) for _, record in in_turns(plays))
             pairs.append((a, b))
             with journal.open("a") as file:
                 file.write(json.dumps({"framework": framework, "seconds": [a, b]}) + "\n")

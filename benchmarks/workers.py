@@ -10,6 +10,7 @@ from mlbench_core.data import Arrays, open_prepared, prepare
 from mlbench_core.environment import cache_folder
 from mlbench_core.plugins import Registry, load_registry
 from mlbench_core.runner.local import ExecutorSetting, execute
+from mlbench_core.runner.turns import Play, alone
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Calibration, Job, Record, Task, Trial
 
@@ -40,14 +41,29 @@ class Workers:
         """The prepared data."""
         return open_prepared(str(self.data(model)))
 
-    def run(
-        self, framework: str, model: str, task: Task, measure: Measure, known: Calibration | None, block: int = 1
-    ) -> Record:
-        """The record of one trial, without real training. Raises RuntimeError with the reason if it did not end well."""
+    def play(
+        self,
+        framework: str,
+        model: str,
+        task: Task,
+        measure: Measure,
+        known: Calibration | None,
+        process: str = "",
+        takes_turns: bool = True,
+    ) -> Play[Record]:
+        """One trial, without real training; process: a name for it, if others like it run at the same time. Raises RuntimeError
+        with the reason if it does not end well."""
         size = 32 if task == "train" else 1
-        trial = Trial(framework, model, "digits", "cpu", size, "fp32", "default", task, block, 0, 0, THREADS, measure)
-        job = Job(trial, self.registry.models[model].source, str(self.data(model)), "", known)
-        record = execute(job, ExecutorSetting(sys.executable, TIME_LIMIT_S, self.logs / f"{trial.label}.log"))
+        trial = Trial(framework, model, "digits", "cpu", size, "fp32", "default", task, 1, 0, 0, THREADS, measure)
+        job = Job(trial, self.registry.models[model].source, str(self.data(model)), "", known, takes_turns)
+        log = self.logs / f"{trial.label}{process}.log"
+        record = yield from execute(job, ExecutorSetting(sys.executable, TIME_LIMIT_S, log))
         if record.status != "ok":
             raise RuntimeError(f"{trial.label}: {record.reason}")
         return record
+
+    def calibration(self, framework: str, model: str, task: Task, measure: Measure) -> Calibration:
+        """k and the warm-up, from a process of their own."""
+        record = alone(self.play(framework, model, task, measure, None, takes_turns=False))
+        assert record.measured.calibration is not None
+        return record.measured.calibration

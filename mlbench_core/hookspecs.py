@@ -243,8 +243,9 @@ class ReporterDescriptor:
 class ExecutorDescriptor:
     """Something that runs trials: here, in a container, on a cluster.
 
-    run: "package.module:function", called as function(job: Job, setting: runner.ExecutorSetting) and returning a Record; it
-    never raises for a trial that fails.
+    run: "package.module:function", a generator function called as function(job: Job, setting: runner.ExecutorSetting). It
+    returns a Record, never raises for a trial that fails, and yields when another trial of the same cell may have its turn
+    (`Job.takes_turns`), if it can do that; closing it ends the trial.
     """
 
     name: str

@@ -70,6 +70,11 @@ class Trial:
         return evolve(self, block=0, num_epochs=0)
 
     @property
+    def cell(self) -> Trial:
+        """What the arms of a comparison have in common: the trial without framework, execution, block and real training."""
+        return evolve(self.arm, framework="", execution="")
+
+    @property
     def key(self) -> str:
         """A short hash of the content."""
         return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()[:16]
@@ -111,13 +116,15 @@ class Calibration:
 @frozen
 class Job:
     """What a worker is told: the trial, the model, the prepared data set's folder, a folder for its own files, and what an
-    earlier block of the same arm has calibrated, if there was one."""
+    earlier block of the same arm has calibrated, if there was one. takes_turns: whether the worker waits for its turn before it
+    measures, and after each of its turns, because other arms of its cell are being measured too."""
 
     trial: Trial
     model: ModelSource
     data: str
     scratch: str
     calibration: Calibration | None = None
+    takes_turns: bool = False
 
 
 @frozen
@@ -160,7 +167,7 @@ class Measured:
     flops_per_sample: int | None = None
     phases: dict[str, float] = field(factory=dict)
     """Seconds per phase: start (importing the core), setup, first_step, warmup, measure, step_latency, train, evaluate,
-    latency, save, teardown."""
+    latency, save, teardown; and waiting: for its turn, which is in no other phase."""
     first_step_s: float | None = None
     calibration: Calibration | None = None
     values: list[float] = field(factory=list)
@@ -191,8 +198,8 @@ class Measured:
     knobs: dict[str, str] = field(factory=dict)
     """Settings as read back from the framework and the system after they were set."""
     strain: dict[str, float] = field(factory=dict)
-    """What the system did to the process while it measured: cgroup_throttled_s, swap_bytes, preempted (involuntary context
-    switches), where the system says."""
+    """What the system did to the process while it measured: cgroup_throttled_s, swapped_bytes, preempted (involuntary context
+    switches), page_faults, where the system says."""
 
 
 @frozen

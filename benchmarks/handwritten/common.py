@@ -34,6 +34,7 @@ class Job:
     values: int
     vocabulary: int | None = None
     token_ids: int | None = None
+    turn_seconds: float = 0.0
 
 
 def prepare(**variables: str) -> list[Job]:
@@ -74,7 +75,11 @@ def batches(job: Job) -> list[tuple[Any, Any]]:
 
 
 def measure(job: Job, run: Callable[[int], None], num_parameters: int) -> None:
-    """Times `run`, which does that many steps and waits for the device once, and prints the job's line."""
+    """Times `run`, which does that many steps and waits for the device once, and prints the job's line.
+
+    With `turn_seconds`, says "turn" and waits for a line on standard input before the first value and whenever they are over;
+    the first value after that does not count.
+    """
 
     def seconds(steps: int) -> float:
         start = perf_counter()
@@ -83,5 +88,13 @@ def measure(job: Job, run: Callable[[int], None], num_parameters: int) -> None:
 
     first = seconds(1)
     run(job.warmup_steps)
-    values = [seconds(job.steps_per_value) for _ in range(job.values)]
+    values, left = [], 0.0
+    while len(values) < job.values:
+        if job.turn_seconds and left <= 0:
+            print("turn", flush=True)
+            sys.stdin.readline()
+            run(job.steps_per_value)
+            left = job.turn_seconds
+        values.append(seconds(job.steps_per_value))
+        left -= values[-1]
     print(json.dumps({"values": values, "first_step_s": first, "num_parameters": num_parameters}), flush=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from statistics import median
-from typing import Any
 
 from attrs import field, frozen
 
@@ -112,15 +111,14 @@ def unfinished(comparisons: Iterable[Comparison], until: ExtendUntil) -> list[Co
 
 def _cells(records: Iterable[Record]) -> list[tuple[str, list[Arm]]]:
     """(metric, arms) for each cell of the matrix, the arms by name."""
-    cells: dict[tuple[Any, ...], dict[tuple[str, str], Arm]] = {}
+    cells: dict[Trial, dict[tuple[str, str], Arm]] = {}
     for record in records:
         t = record.trial
-        metric = TRAINING if t.task == "train" else LATENCY
-        key = (metric, t.model, t.dataset, t.device, t.batch_size, t.precision)
-        arms = cells.setdefault(key, {})
+        arms = cells.setdefault(t.cell, {})
         arm = arms.setdefault((t.framework, t.execution), Arm(_label(record)))
         arm.records[t.block] = record
-    return [(str(key[0]), sorted(arms.values(), key=lambda arm: arm.label)) for key, arms in cells.items()]
+    metrics = {"train": TRAINING, "infer": LATENCY}
+    return [(metrics[cell.task], sorted(arms.values(), key=lambda arm: arm.label)) for cell, arms in cells.items()]
 
 
 def _label(record: Record) -> str:

@@ -17,6 +17,7 @@ from mlbench_core.plugins import FRAMEWORKS, REFERENCE, find, load_registry
 from mlbench_core.runner import devices
 from mlbench_core.runner.local import ExecutorSetting, converse
 from mlbench_core.runner.matrix import available_cpus
+from mlbench_core.runner.turns import alone
 from mlbench_core.thresholds import Flags
 from mlbench_core.trial import Flag, Plan, from_json, to_json
 
@@ -66,7 +67,7 @@ def ask(framework: str, device: str) -> tuple[FrameworkInfo | None, str]:
     payload = {"inspect": {"framework": framework, "plan": to_json(plan), "threads": threads}}
     with tempfile.TemporaryDirectory(prefix="mlbench-") as folder:
         setting = ExecutorSetting(sys.executable, TIME_LIMIT_S, Path(folder) / "log")
-        ended = converse(payload, device, threads, setting)
+        ended = alone(converse(payload, device, threads, setting))
     if ended.status != "ok":
         return None, ended.reason
     return from_json(ended.last["info"], FrameworkInfo), ""

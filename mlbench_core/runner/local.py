@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ from mlbench_core.trial import Job, Measured, Observed, Record, Status, from_jso
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
 )  # fmt: skip
+
+
+GRACE_S = 1.0
+"""A worker that has said its last word, or closed its events, has this long to leave."""
 
 
 @frozen
@@ -53,18 +57,27 @@ def register_executors() -> list[ExecutorDescriptor]:
     return [ExecutorDescriptor("local", "mlbench_core.runner.local:execute", "one process per trial on this machine")]
 
 
-def execute(job: Job, setting: ExecutorSetting) -> Record:
-    """Runs a job in a fresh process, watches it, and returns what came of it; a trial that fails is a Record, no error."""
+def execute(job: Job, setting: ExecutorSetting) -> Generator[None, None, Record]:
+    """Runs a job in a fresh process, watches it, and returns what came of it; a trial that fails is a Record, no error.
+
+    Yields whenever the worker has had its turn (`Job.takes_turns`); it goes on when the generator does. Closing the generator
+    ends the worker.
+    """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory(prefix="mlbench-") as scratch:
         payload = {"trial": to_json(evolve(job, scratch=scratch))}
-        ended = converse(payload, job.trial.device, job.trial.threads, setting)
+        ended = yield from converse(payload, job.trial.device, job.trial.threads, setting)
     measured = from_json(ended.last["measured"], Measured) if ended.status == "ok" else Measured()
     return Record(job.trial, ended.status, ended.reason, measured, ended.observed, started, str(setting.log))
 
 
-def converse(payload: dict[str, Any], device: str, threads: int, setting: ExecutorSetting) -> Ended:
-    """Starts a worker, hands it the payload, follows its events to the end, and sees that nothing of it is left."""
+def converse(
+    payload: dict[str, Any], device: str, threads: int, setting: ExecutorSetting
+) -> Generator[None, None, Ended]:
+    """Starts a worker, hands it the payload, follows its events to the end, and sees that nothing of it is left.
+
+    Yields while the worker waits for its turn; that time does not count against its limit.
+    """
     variables = worker_variables(device, threads)
     start = time.monotonic()
     with (
@@ -80,20 +93,21 @@ def converse(payload: dict[str, Any], device: str, threads: int, setting: Execut
         ) as process,
     ):
         monitor = Monitor(process.pid, variables["CUDA_VISIBLE_DEVICES"] or None)
-        late = threading.Event()
-        timer = threading.Timer(setting.time_limit_s, _expire, (process, late))
-        timer.start()
+        limit = _Limit(process, setting.time_limit_s)
         try:
-            last = _follow(process, payload, monitor, setting)
+            last = yield from _follow(process, payload, monitor, limit, setting)
+        except BaseException:  # Ctrl-C, or the generator is being closed: nobody waits for what it was doing
+            _kill(process)
+            raise
         finally:
-            timer.cancel()
-            _kill(process, grace_s=1.0)
+            limit.pause()
+            _end(process)
             observed = monitor.stop(time.monotonic() - start)
     if last.get("event") == "done":
         return Ended(last, "ok", "", observed)
     if last.get("event") == "failed":
         return Ended(last, last["status"], last["reason"], observed)
-    if late.is_set():
+    if limit.reached:
         reason = f"stopped after the time limit of {setting.time_limit_s:g} s (time_limit_s)"
         return Ended(last, "timeout", reason, observed)
     return Ended(last, "crashed", _obituary(process.returncode, monitor.phase, setting.log), observed)
@@ -107,21 +121,54 @@ def worker_variables(device: str, threads: int) -> dict[str, str]:
     return {**os.environ, **mine, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
+class _Limit:
+    """Kills a worker once it has had its seconds; they do not run while paused."""
+
+    def __init__(self, process: subprocess.Popen[str], seconds: float) -> None:
+        self.reached = False
+        self._process, self._left = process, seconds
+        self.resume()
+
+    def resume(self) -> None:
+        """Starts the clock, again."""
+        self._since = time.monotonic()
+        self._timer = threading.Timer(max(0.0, self._left), self._expire)
+        self._timer.start()
+
+    def pause(self) -> None:
+        """Stops the clock."""
+        self._timer.cancel()
+        self._left -= time.monotonic() - self._since
+
+    def _expire(self) -> None:
+        self.reached = True
+        _kill(self._process)
+
+
 def _follow(
-    process: subprocess.Popen[str], payload: dict[str, Any], monitor: Monitor, setting: ExecutorSetting
-) -> dict[str, Any]:
+    process: subprocess.Popen[str],
+    payload: dict[str, Any],
+    monitor: Monitor,
+    limit: _Limit,
+    setting: ExecutorSetting,
+) -> Generator[None, None, dict[str, Any]]:
     """Hands the payload over and follows the events; returns the last one, empty if there was none."""
-    assert process.stdin is not None
     assert process.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # it died before it read its job: the obituary tells
-        process.stdin.write(json.dumps(payload))
-        process.stdin.close()
+    _tell(process, json.dumps(payload))
     last: dict[str, Any] = {}
     for line in process.stdout:
         try:
             last = json.loads(line)
         except ValueError:
             continue  # cut off by a crash in the middle of a line
+        if last["event"] == "turn":
+            limit.pause()
+            monitor.waiting = True
+            yield
+            monitor.waiting = False
+            limit.resume()
+            _tell(process, "go")
+            continue
         if last["event"] == "phase":
             monitor.phase = last["name"]
         setting.on_event(last)
@@ -130,18 +177,30 @@ def _follow(
     return last
 
 
-def _expire(process: subprocess.Popen[str], late: threading.Event) -> None:
-    late.set()
+def _tell(process: subprocess.Popen[str], line: str) -> None:
+    """Writes a line to the worker; if it has died, the end of its events will tell."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Waits a second for the worker to leave by itself, then ends it and everything it started."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # what it was told may still be on its way
+        process.stdin.close()
+    impatient = threading.Timer(GRACE_S, _kill, (process,))
+    impatient.start()
+    process.wait()
+    impatient.cancel()
     _kill(process)
 
 
-def _kill(process: subprocess.Popen[str], grace_s: float = 0.0) -> None:
-    """Ends the worker and everything it started, after `grace_s` seconds to leave by itself."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=grace_s)
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kills the worker's whole process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _obituary(code: int, phase: str, log: Path) -> str:

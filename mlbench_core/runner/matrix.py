@@ -78,13 +78,22 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
 
 
 def block_of(trials: Iterable[Trial], block: int) -> list[Trial]:
-    """The block of that number: every one of the trials once, in an order drawn from their seed and the number.
+    """The block of that number: every one of the trials once, cells and the arms in each in an order drawn from their seed and
+    the number. A cell's arms run next to each other, so that what is compared was measured at the same time.
 
     Only the first block, 0, trains for real.
     """
     found = [evolve(trial, block=block, num_epochs=0 if block else trial.num_epochs) for trial in trials]
     random.Random(f"{found[0].seed}/{block}").shuffle(found)
-    return found
+    return [trial for cell in cells_of(found) for trial in cell]
+
+
+def cells_of(trials: Iterable[Trial]) -> list[list[Trial]]:
+    """The trials by block and cell, in order of the first of each."""
+    cells: dict[tuple[int, Trial], list[Trial]] = {}
+    for trial in trials:
+        cells.setdefault((trial.block, trial.cell), []).append(trial)
+    return list(cells.values())
 
 
 def dataset_for(config: Config, model: ModelDescriptor, registry: Registry) -> str:

@@ -21,10 +21,11 @@ LONGEST = 1200
 
 
 class Monitor:
-    """Samples a process every 0.1 s in a thread of its own; `phase` is kept up to date by whoever reads its events."""
+    """Samples a process every 0.1 s in a thread of its own; `phase` and `waiting` are kept up to date by whoever reads its
+    events. While it waits for its turn it is not sampled: nothing happens, and others are being timed."""
 
     def __init__(self, pid: int, gpu: str | None) -> None:
-        self.phase = ""
+        self.phase, self.waiting = "", False
         self._pid, self._entry = pid, gpu
         self._rows: list[tuple[float, str, int, int, float]] = []
         self._steady: list[tuple[int, int, float]] = []
@@ -65,6 +66,8 @@ class Monitor:
                 process = psutil.Process(self._pid)
                 stride = taken = 1
                 while not self._stop.wait(INTERVAL_S):
+                    if self.waiting:
+                        continue
                     row = self._sample(process, gpu)
                     if taken % stride == 0:
                         self._rows.append(row)

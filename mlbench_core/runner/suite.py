@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from mlbench_core.results.comparisons import unfinished
 from mlbench_core.runner import devices
 from mlbench_core.runner.journal import Journal
 from mlbench_core.runner.local import ExecutorSetting
-from mlbench_core.runner.matrix import Surroundings, available_cpus, block_of, expand
+from mlbench_core.runner.matrix import Surroundings, available_cpus, block_of, cells_of, expand
+from mlbench_core.runner.turns import Play, in_turns
 from mlbench_core.runner.verification import Verification, verify
 from mlbench_core.trial import Calibration, Job, Record, Trial, from_json
 from mlbench_core.verify.rungs import Climb
@@ -73,13 +74,12 @@ class Suite:
         try:
             queue = self.trials
             while queue:
-                for trial in queue:
-                    tell(trial, {"event": "start"})
-                    record = self._run_one(trial, data[trial.model, trial.dataset], output, tell)
-                    journal.append(record)
-                    records.append(record)
-                    self.registry.hook.trial_finished(record=record)
-                    tell(trial, {"event": "record", "record": record})
+                for cell in cells_of(queue):
+                    for record in self._run_cell(cell, data, output, tell):
+                        journal.append(record)
+                        records.append(record)
+                        self.registry.hook.trial_finished(record=record)
+                        tell(record.trial, {"event": "record", "record": record})
                 queue = self._another_block(Results(tuple(records), self.config.to_dict(), facts, parity=parity))
                 if queue:
                     tell(queue[0], {"event": "extended", "trials": len(queue)})
@@ -145,13 +145,25 @@ class Suite:
         if until is None:
             return []
         wide = unfinished(so_far.comparisons(), until)
-        cells = {(c.trial.task, c.trial.model, c.trial.device, c.trial.batch_size, c.trial.precision) for c in wide}
-        first = [
-            t for t in self.trials if t.block == 0 and (t.task, t.model, t.device, t.batch_size, t.precision) in cells
-        ]
+        cells = {comparison.trial.cell for comparison in wide}
+        first = [trial for trial in self.trials if trial.block == 0 and trial.cell in cells]
         return block_of(first, 1 + max(record.trial.block for record in so_far.records)) if first else []
 
-    def _run_one(self, trial: Trial, data: Path, output: Path, tell: OnEvent) -> Record:
+    def _run_cell(
+        self, trials: list[Trial], data: dict[tuple[str, str], Path], output: Path, tell: OnEvent
+    ) -> Iterator[Record]:
+        """The records of a cell's arms, as they end: on a CPU in turns, elsewhere one after the other.
+
+        A GPU's memory, utilisation and energy belong to one worker at a time.
+        """
+        share = trials[0].device == "cpu" and trials[0].measure.turn_seconds > 0 and len(trials) > 1
+        plays = [self._play(trial, data[trial.model, trial.dataset], share, output, tell) for trial in trials]
+        for group in [plays] if share else [[play] for play in plays]:
+            for _, record in in_turns(group):
+                yield record
+
+    def _play(self, trial: Trial, data: Path, takes_turns: bool, output: Path, tell: OnEvent) -> Play[Record]:
+        tell(trial, {"event": "start"})
         offered = self._offered.get((trial.framework, trial.device))
         problem = offered.refusal(trial.precision, trial.execution) if offered else ""
         if problem:  # an earlier worker has said so already: no need to start another
@@ -169,9 +181,9 @@ class Suite:
             on_event=follow,
         )
         source, known = self.registry.models[trial.model].source, self._calibrated.get(trial.arm)
-        job = Job(trial, source, data=str(data), scratch="", calibration=known)
+        job = Job(trial, source, data=str(data), scratch="", calibration=known, takes_turns=takes_turns)
         execute = attribute(self.registry.executors[self.config.executor].run)
-        record: Record = execute(job, setting)
+        record: Record = yield from execute(job, setting)
         if record.measured.calibration is not None:
             self._calibrated.setdefault(trial.arm, record.measured.calibration)
         return record

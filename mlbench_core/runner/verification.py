@@ -20,6 +20,7 @@ from mlbench_core.architecture import Architecture
 from mlbench_core.hookspecs import ModelDescriptor
 from mlbench_core.plugins import FRAMEWORKS, attribute, find
 from mlbench_core.runner.local import ExecutorSetting, converse
+from mlbench_core.runner.turns import alone
 from mlbench_core.trial import from_json, to_json
 from mlbench_core.verify.rungs import Candidate, Climb, Rung, VerifyJob
 
@@ -114,7 +115,7 @@ def _climb(
     log = logs / f"verify-{framework}-{device.replace(':', '')}.log"
     python = wanted.interpreters.get(framework, sys.executable)
     setting = ExecutorSetting(python, wanted.time_limit_s, log, follow)
-    ended = converse({"verify": to_json(job)}, device, wanted.threads, setting)
+    ended = alone(converse({"verify": to_json(job)}, device, wanted.threads, setting))
     for model, _ in missing:
         if model.name not in found:
             note = ended.reason or "the worker said nothing of this model"

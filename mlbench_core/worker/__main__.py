@@ -27,11 +27,17 @@ def main() -> int:
         events.write(json.dumps({"event": event, **facts}) + "\n")
         events.flush()
 
-    text = sys.stdin.read()
+    def turn() -> None:
+        """Waits until the parent says so; leaves if the parent is gone."""
+        emit("turn")
+        if not sys.stdin.readline():
+            os._exit(1)
+
+    text = sys.stdin.readline()
     from mlbench_core.errors import MlbenchError, UnsupportedError
 
     try:
-        _work(json.loads(text), emit)
+        _work(json.loads(text), emit, turn)
     except UnsupportedError as error:
         emit("failed", status="unsupported", reason=str(error))
     except MlbenchError as error:
@@ -51,7 +57,7 @@ def main() -> int:
     return 0
 
 
-def _work(payload: dict[str, Any], emit: Callable[..., None]) -> None:
+def _work(payload: dict[str, Any], emit: Callable[..., None], turn: Callable[[], None]) -> None:
     """Runs a trial, climbs the parity ladder, or says what a framework is; CPUs are set before anything starts threads."""
     ((kind, data),) = payload.items()
     _pin((data["trial"] if kind == "trial" else data)["threads"])
@@ -60,10 +66,10 @@ def _work(payload: dict[str, Any], emit: Callable[..., None]) -> None:
     if kind == "trial":
         from mlbench_core.worker.tasks import run
 
-        emit("done", measured=to_json(run(from_json(data, Job), emit, STARTED)))
+        emit("done", measured=to_json(run(from_json(data, Job), emit, turn, STARTED)))
     elif kind == "inspect":
         from mlbench_core.trial import Plan
-        from mlbench_core.worker.tasks import enter
+        from mlbench_core.worker.stage import enter
 
         _, info = enter(data["framework"], from_json(data["plan"], Plan))
         emit("done", info=to_json(info))

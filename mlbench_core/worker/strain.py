@@ -12,9 +12,11 @@ def counters() -> dict[str, float]:
     """Counters since the process began, those that the system has: subtract two readings.
 
     cgroup_throttled_s: seconds in which the control group's CPU limit held its processes back (cgroup v2). swapped_bytes:
-    of this process, in swap space. preempted: involuntary context switches.
+    of this process, in swap space. preempted: involuntary context switches. page_faults: pages of memory taken anew from the
+    system; many per step mean that the allocator gives memory back and takes it again, as glibc's may.
     """
-    found = {"preempted": float(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw)}
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    found = {"preempted": float(usage.ru_nivcsw), "page_faults": float(usage.ru_minflt)}
     throttled = _line(CGROUP / "cpu.stat", "throttled_usec")
     if throttled is not None:
         found["cgroup_throttled_s"] = throttled / 1e6

@@ -9,62 +9,38 @@ import itertools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve
 
-from mlbench_core.architecture import Architecture, initial_weights
-from mlbench_core.data import Arrays, batches, open_prepared
-from mlbench_core.errors import MlbenchError, PluginError, UnsupportedError
-from mlbench_core.hookspecs import Batch, FrameworkInfo
-from mlbench_core.plugins import Framework, attribute, build_model, load_framework
-from mlbench_core.trial import Epoch, Job, Measured, Plan, to_json
-from mlbench_core.worker import memory, strain, timing
+from mlbench_core.data import batches
+from mlbench_core.errors import MlbenchError, PluginError
+from mlbench_core.hookspecs import Batch
+from mlbench_core.trial import Epoch, Job, Measured
+from mlbench_core.worker import memory, timing
+from mlbench_core.worker.measuring import measure
 from mlbench_core.worker.peak import measure_peak
+from mlbench_core.worker.stage import Emit, Stage, set_up
 from mlbench_core.worker.training import accuracy, train
-
-Emit = Callable[..., None]
 
 RING = 8
 """Batches that take turns while measuring: enough that no step sees what the last one left in a cache of activations."""
 
 
-@frozen
-class Stage:
-    """A trial that was set up: everything its phases need."""
-
-    job: Job
-    framework: Framework
-    info: FrameworkInfo
-    architecture: Architecture
-    plan: Plan
-    arrays: Arrays
-    emit: Emit
-    phases: dict[str, float] = field(factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Times a phase and tells the parent when it begins."""
-        self.emit("phase", name=name)
-        start = perf_counter()
-        yield
-        self.phases[name] = self.phases.get(name, 0.0) + perf_counter() - start
-
-
-def run(job: Job, emit: Emit, started: float | None = None) -> Measured:
+def run(job: Job, emit: Emit, wait: timing.Turn, started: float | None = None) -> Measured:
     """Runs the job's trial and returns what was measured.
 
+    wait: called when the job takes turns, returns when it is this worker's.
     started: `perf_counter()` when this process began to import; what came before now is the phase "start". Raises
     UnsupportedError for what the framework does not offer, MlbenchError for results that cannot stand.
     """
     emit("phase", name="setup")
     start = perf_counter()
-    stage, session = _set_up(job, emit)
+    stage, session = set_up(job, emit, wait)
     stage.phases["start"] = start - (start if started is None else started)
     stage.phases["setup"] = perf_counter() - start
     measured = Measured(
@@ -105,40 +81,6 @@ def _peak(stage: Stage) -> float | None:
         return None
 
 
-def enter(name: str, plan: Plan) -> tuple[Framework, FrameworkInfo]:
-    """The framework of this process and what it offers. The order matters: its environment first, then the framework itself."""
-    framework = load_framework(name)
-    if "worker_environment" in framework.hooks:
-        os.environ.update(framework.worker_environment(plan) or {})
-    return framework, framework.framework_info()
-
-
-def _set_up(job: Job, emit: Emit) -> tuple[Stage, Any]:
-    """Everything before the first step."""
-    trial = job.trial
-    arrays = open_prepared(job.data)
-    architecture: Architecture = attribute(job.model.factory)(arrays.input_shape, arrays.num_classes)
-    plan = Plan(
-        device=trial.device,
-        precision=trial.precision,
-        execution=trial.execution,
-        batch_size=trial.batch_size,
-        optimizer=architecture.optimizer,
-        threads=trial.threads,
-        seed=trial.seed,
-        task=trial.task,
-    )
-    framework, info = enter(trial.framework, plan)
-    emit("info", info=to_json(info))
-    plan = evolve(plan, execution=info.default_execution if trial.execution == "default" else trial.execution)
-    problem = info.refusal(plan.precision, plan.execution)
-    if problem:
-        raise UnsupportedError(problem)
-    model = build_model(framework, job.model, architecture, plan)
-    session = framework.make_session(model, initial_weights(architecture, trial.seed), plan)
-    return Stage(job, framework, info, architecture, plan, arrays, emit), session
-
-
 def _count_parameters(stage: Stage, session: Any) -> int:
     """Trainable elements as the framework itself holds them; they must be the architecture's."""
     held = stage.framework.read_weights(session)
@@ -151,59 +93,6 @@ def _count_parameters(stage: Stage, session: Any) -> int:
             f"{stage.info.name} built other parameters than the architecture: {', '.join(sorted(wrong)[:5])}"
         )
     return sum(held[p.name].size for p in table if p.trainable)
-
-
-def _measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -> Measured:
-    """First step, warm-up, values, and what tells whether the values can be trusted."""
-    measure = stage.job.trial.measure
-    with stage.phase("first_step"):
-        first = loop.run(1)
-    with stage.phase("warmup"):
-        calibration, settled = timing.warm_up(loop, measure, stage.job.calibration)
-    in_use: list[int] = []
-    compiled, strained = _compilations(stage, session), strain.counters()
-    with stage.phase("measure"):
-        values = timing.measure_values(
-            loop, calibration.steps_per_value, measure, lambda: in_use.extend(_in_use(stage, session))
-        )
-    strained, now_compiled = strain.since(strained), _compilations(stage, session)
-    if stage.job.calibration is not None:
-        settled = timing.settled_while_measured(values, measure)
-    return evolve(
-        measured,
-        first_step_s=first,
-        calibration=calibration,
-        values=values,
-        settled=settled,
-        compilations=None if now_compiled is None or compiled is None else now_compiled - compiled,
-        memory_during=in_use,
-        read_back_s=_read_back(stage, session, loop, calibration.steps_per_value),
-        strain=strained,
-    )
-
-
-def _compilations(stage: Stage, session: Any) -> int | None:
-    return stage.framework.compilations(session) if "compilations" in stage.framework.hooks else None
-
-
-def _in_use(stage: Stage, session: Any) -> list[int]:
-    """Bytes in use now: live tensors on an accelerator, resident memory on the CPU; nothing where it cannot be known."""
-    if not stage.plan.accelerated:
-        size = memory.resident()
-        return [] if size is None else [size]
-    probe = stage.framework.memory_probe(session) if "memory_probe" in stage.framework.hooks else []
-    return [reading.bytes for reading in probe if reading.name == "live_tensors"]
-
-
-def _read_back(stage: Stage, session: Any, loop: timing.Loop, steps: int) -> float:
-    """Seconds that a result still takes to reach the host once synchronize has returned, after a whole value's steps."""
-    handle = None
-    for i in range(steps):
-        handle = loop.step(session, loop.batches[i % len(loop.batches)])
-    stage.framework.synchronize(session, handle)
-    start = perf_counter()
-    stage.framework.to_numpy(session, handle)
-    return perf_counter() - start
 
 
 def _place(stage: Stage, session: Any, source: Iterator[Batch], count: int) -> list[Any]:
@@ -219,9 +108,11 @@ def _train(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measure
     start = framework.save(session, scratch / "start") if trial.block == 0 else None
     ring = _place(stage, session, batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, 0), RING)
     loop = timing.Loop(framework.train_step, framework.synchronize, session, ring)
-    measured = _measure(stage, session, loop, measured)
+    measured = measure(stage, session, loop, measured)
     if start is None:
         return session, measured
+    if stage.turn:
+        stage.turn()  # the others may want another one before this one trains for minutes
     with stage.phase("step_latency"):
         latencies, dispatches = loop.each(trial.measure.latency_steps, trial.measure.latency_seconds)
     del ring, loop
@@ -279,9 +170,10 @@ def _infer(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measure
     source = batches(arrays.x_val, arrays.y_val, trial.batch_size, trial.seed, 0)
     ring = _place(stage, session, source, 8 * RING)
     loop = timing.Loop(framework.infer, framework.synchronize, session, ring)
-    measured = _measure(stage, session, loop, measured)
+    measured = measure(stage, session, loop, measured)
+    assert measured.calibration is not None
     with stage.phase("latency"):
-        latencies, _ = loop.each(trial.measure.queries)
+        latencies = timing.answer_queries(loop, trial.measure.queries, measured.calibration.steps_per_value, stage.turn)
     logits = framework.to_numpy(session, framework.infer(session, ring[0]))
     if not np.all(np.isfinite(logits)):
         raise MlbenchError("the logits of an untrained model are not finite")

@@ -20,6 +20,11 @@ from mlbench_core.worker.steadiness import level_somewhere, steady
 
 Step = Callable[[Any, Any], Any]
 Synchronize = Callable[[Any, Any], bool]
+Turn = Callable[[], None]
+"""Waits until the other arms of the cell have had their turn. Caches are cold then and threads asleep: on a CPU the first value
+of a turn was 4 to 7 % slow, the second no longer."""
+QUERY_TURNS = 10
+"""Turns in which an arm answers its queries."""
 
 
 @frozen
@@ -65,15 +70,6 @@ class Loop:
         return seconds, dispatches
 
 
-@frozen
-class Timed:
-    """What `measure` found. values: seconds of `calibration.steps_per_value` steps each. settled: None if nobody looked."""
-
-    calibration: Calibration
-    values: list[float]
-    settled: bool | None
-
-
 def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> tuple[Calibration, bool | None]:
     """Steps that do not count, until the process is steady: (k and the steps it took, whether it became steady).
 
@@ -116,23 +112,43 @@ def calibrate(loop: Loop, per_step: float, measure: Measure) -> tuple[int, int]:
     return steps, done
 
 
-def measure_values(loop: Loop, steps: int, measure: Measure, after: Callable[[], None] = lambda: None) -> list[float]:
+def measure_values(
+    loop: Loop, steps: int, measure: Measure, turn: Turn | None, after: Callable[[], None] = lambda: None
+) -> list[float]:
     """Values in seconds, of `steps` steps each; `after` is called behind each, outside the clock.
 
     Ends with `min_values` values and `min_seconds`, or early when they agree to within `early_deviation`, or at `max_seconds`.
+    turn: called before the first value and whenever `turn_seconds` are over; a first value that does not count follows it.
     """
     values: list[float] = []
-    start = perf_counter()
+    measured = left = 0.0
     while True:
+        if turn and left <= 0:
+            turn()
+            loop.run(steps)
+            left = measure.turn_seconds
         values.append(loop.run(steps))
-        elapsed = perf_counter() - start
+        measured += values[-1]
+        left -= values[-1]
         after()
-        if elapsed >= measure.max_seconds or (len(values) >= measure.min_values and elapsed >= measure.min_seconds):
+        if measured >= measure.max_seconds or (len(values) >= measure.min_values and measured >= measure.min_seconds):
             return values
-        if elapsed >= measure.early_seconds and len(values) >= max(2, measure.early_values):
+        if measured >= measure.early_seconds and len(values) >= max(2, measure.early_values):
             mean = fmean(values)
             if stdev(values, mean) < measure.early_deviation * mean:
                 return values
+
+
+def answer_queries(loop: Loop, queries: int, steps: int, turn: Turn | None) -> list[float]:
+    """Seconds of each query, one at a time. turn: called before each tenth of them, and `steps` that do not count follow it."""
+    if turn is None:
+        return loop.each(queries)[0]
+    seconds: list[float] = []
+    for part in range(1, QUERY_TURNS + 1):
+        turn()
+        loop.run(steps)
+        seconds += loop.each(queries * part // QUERY_TURNS - len(seconds))[0]
+    return seconds
 
 
 def settled_while_measured(values: Sequence[float], measure: Measure) -> bool | None:

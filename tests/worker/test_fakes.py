@@ -6,6 +6,7 @@ The faults run on a clock that only counts, so nothing else on the machine can r
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from attrs import evolve
 
@@ -17,7 +18,7 @@ from mlbench_core.testing import fakes
 from mlbench_core.testing.fakes import Behaviour, CountingClock
 from mlbench_core.thresholds import Flags, Measure
 from mlbench_core.trial import Calibration, Job, Measured, Record, Task, Trial
-from mlbench_core.worker import peak, tasks, timing, training
+from mlbench_core.worker import measuring, peak, stage, tasks, timing, training
 from mlbench_core.worker.timing import Loop
 
 MEASURE = Measure(
@@ -43,19 +44,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def counting(monkeypatch: pytest.MonkeyPatch) -> CountingClock:
     clock = CountingClock()
     monkeypatch.setattr(fakes, "CLOCK", clock)
-    for module in (timing, tasks, training, peak):
+    for module in (timing, tasks, stage, measuring, training, peak):
         monkeypatch.setattr(module, "perf_counter", clock.now)
     return clock
 
 
 @pytest.fixture
 def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    def run(behaviour: Behaviour, known: Calibration | None, task: Task = "train", **changed: Any) -> Measured:
+    def run(
+        behaviour: Behaviour,
+        known: Calibration | None,
+        task: Task = "train",
+        wait: timing.Turn | None = None,
+        **changed: Any,
+    ) -> Measured:
         for name, value in fakes.variables(eager=behaviour).items():
             monkeypatch.setenv(name, value)
         trial = Trial("fake", "mlp", "digits", "cpu", 32, "fp32", "eager", task, 1, 0, 0, 1, evolve(MEASURE, **changed))
-        job = Job(trial, load_registry(Path()).models["mlp"].source, str(data), str(tmp_path), known)
-        return tasks.run(job, lambda _event, **_facts: None)
+        job = Job(trial, load_registry(Path()).models["mlp"].source, str(data), str(tmp_path), known, wait is not None)
+        return tasks.run(job, lambda _event, **_facts: None, wait or (lambda: None))
 
     return run
 
@@ -181,3 +188,26 @@ def test_thresholds_can_be_set_as_percentages() -> None:
     config = Config.parse({"extend_until": {"half_width": "1%", "max_blocks": 7}, "flags": {"drift": "3 %"}})
     assert config.extend_until is not None
     assert (config.extend_until.half_width, config.extend_until.max_blocks, config.flags.drift) == (0.01, 7, 0.03)
+
+
+def test_what_others_do_in_their_turns_is_in_no_number(run: Any, counting: CountingClock) -> None:
+    waits: list[float] = []
+
+    def wait() -> None:
+        waits.append(counting.now())
+        counting.advance(counting.now() + 7.0)
+
+    measured = run(Behaviour(), KNOWN, wait=wait, min_values=35, min_seconds=0.0, turn_seconds=0.095)
+    # A value is 10 steps of 1 ms, so a turn has 10 of them (the sum of nine falls short) and one before that does not count.
+    assert len(waits) == 4
+    assert measured.values == pytest.approx([0.01] * 35)
+    assert np.diff(waits) == pytest.approx([7.11] * 3)
+    assert measured.phases["waiting"] == pytest.approx(28.0)
+    assert measured.phases["measure"] == pytest.approx(0.39)
+
+
+def test_queries_are_answered_in_turns(run: Any, counting: CountingClock) -> None:
+    waits: list[float] = []
+    measured = run(Behaviour(), KNOWN, "infer", wait=lambda: waits.append(0.0), queries=25, turn_seconds=100.0)
+    assert measured.latencies == pytest.approx([0.001] * 25)
+    assert len(waits) == 1 + timing.QUERY_TURNS

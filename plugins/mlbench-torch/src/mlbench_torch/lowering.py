@@ -102,7 +102,15 @@ def _children(layer: Layer, site: At) -> OrderedDict[str, nn.Module]:
 
 @lower.register
 def _(layer: Sequential, site: At) -> nn.Module:
-    return nn.Sequential(_children(layer, site))
+    # A call of a module costs one or two microseconds, of which a small model's inference would notice a hundred: what is
+    # a sequence or nothing is no module of its own.
+    steps: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, module in _children(layer, site).items():
+        if isinstance(module, nn.Sequential):
+            steps.update((f"{name}_{inner}", step) for inner, step in module.named_children())
+        elif not isinstance(module, nn.Identity):
+            steps[name] = module
+    return nn.Sequential(steps)
 
 
 @lower.register
@@ -220,4 +228,4 @@ def _(layer: SelectToken, site: At) -> nn.Module:
 
 @lower.register
 def _(layer: Dropout, site: At) -> nn.Module:
-    return nn.Dropout(layer.rate)
+    return nn.Dropout(layer.rate) if layer.rate else nn.Identity()

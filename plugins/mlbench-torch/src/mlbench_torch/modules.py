@@ -12,12 +12,16 @@ class Residual(nn.Module):
 
     def __init__(self, body: nn.Module, shortcut: nn.Module | None) -> None:
         super().__init__()
-        self.body = body
+        # The steps of a sequence are called from here, which saves the call of the sequence.
+        self.body = nn.ModuleList(body if isinstance(body, nn.Sequential) else [body])
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the body's output shape."""
-        return self.body(x) + (x if self.shortcut is None else self.shortcut(x))  # type: ignore[no-any-return]
+        out = x
+        for step in self.body:
+            out = step(out)
+        return out + (x if self.shortcut is None else self.shortcut(x))
 
 
 class ChannelsLast(nn.Module):
