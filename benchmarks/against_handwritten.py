@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,8 +22,9 @@ from attrs import asdict, evolve, frozen
 
 from benchmarks.tables import put, table
 from benchmarks.workers import THREADS, Workers
+from mlbench_core.results.comparisons import by_turn
 from mlbench_core.runner.turns import Play, alone, in_turns
-from mlbench_core.stats.ratio import Ratio, ratio
+from mlbench_core.stats.ratio import Ratio, log_ratio, ratio
 from mlbench_core.stats.verdict import blocks_needed, verdict
 from mlbench_core.thresholds import Compare, ExtendUntil, Measure
 from mlbench_core.trial import Calibration, Task
@@ -71,8 +73,8 @@ class Timing:
     values: int
 
 
-def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[float]]:
-    """The values of the hand-written loop in a fresh process; yields when it has had its turn."""
+def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[float]]]:
+    """The values by turn of the hand-written loop in a fresh process; yields when it has had its turn."""
     arrays, tokens = workers.arrays(pair.model), pair.model == "bert-mini"
     job: dict[str, Any] = {
         "model": pair.model,
@@ -105,23 +107,23 @@ def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[float]]:
                     yield
                     process.stdin.write("go\n")
                     process.stdin.flush()
-                elif line.startswith('{"values"'):
-                    values: list[float] = json.loads(line)["values"]
-                    return values
+                elif line.startswith('{"turns"'):
+                    turns: list[list[float]] = json.loads(line)["turns"]
+                    return turns
         finally:
             process.kill()
     raise RuntimeError(f"{script.name} printed no values: see {log.name}")
 
 
-def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Play[list[float]]:
-    """The values of mlbench's worker in a fresh process; yields when it has had its turn."""
+def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[float]]]:
+    """The values by turn of mlbench's worker in a fresh process; yields when it has had its turn."""
     measure = evolve(SEARCH, min_values=timing.values, early_deviation=0.0)
     known = Calibration(timing.steps_per_value, timing.warmup_steps)
     record = yield from workers.play(pair.framework, pair.model, pair.task, measure, known)
-    return record.measured.values
+    return by_turn(record)
 
 
-ARMS: dict[str, Callable[[Pair, Timing, Workers], Play[list[float]]]] = {"hand": by_hand, "harness": by_harness}
+ARMS: dict[str, Callable[[Pair, Timing, Workers], Play[list[list[float]]]]] = {"hand": by_hand, "harness": by_harness}
 
 
 def measure(pairs: list[Pair], blocks: int, until: ExtendUntil, journal: Path, workers: Workers, seed: int) -> None:
@@ -142,9 +144,9 @@ def measure(pairs: list[Pair], blocks: int, until: ExtendUntil, journal: Path, w
             arms = list(ARMS)
             random.Random(f"{seed}/{block}/{pair.name}").shuffle(arms)
             plays = {ARMS[arm](pair, Timing(**done["timing", pair.name]), workers): arm for arm in arms}
-            for play, values in in_turns(plays):
-                done[plays[play], pair.name, block] = values
-                append(journal, [plays[play], pair.name, block], values)
+            for play, turns in in_turns(plays):
+                done[plays[play], pair.name, block] = turns
+                append(journal, [plays[play], pair.name, block], turns)
         if order:
             print(f"block {block + 1}: {len(order)} pairs", flush=True)
 
@@ -163,14 +165,14 @@ def _wide(pair: Pair, done: dict[tuple[Any, ...], Any], until: ExtendUntil) -> b
 
 
 def compared(pair: Pair, done: dict[tuple[Any, ...], Any]) -> Ratio:
-    """Time by hand over time in the harness, so that 0.99 means that the harness costs 1 %; the median of each process."""
+    """Time by hand over time in the harness, so that 0.99 means that the harness costs 1 %; in turns, as results compare."""
     blocks = [key[2] for key in done if key[0] == "hand" and key[1] == pair.name]
-    times = [[median(done[arm, pair.name, block]) for block in blocks] for arm in ("harness", "hand")]
-    return ratio(times[0], times[1], COMPARE.confidence)
+    logs = [log_ratio(done["harness", pair.name, block], done["hand", pair.name, block]) for block in blocks]
+    return ratio(logs, COMPARE.confidence)
 
 
 def read(journal: Path) -> dict[tuple[Any, ...], Any]:
-    """What has been measured: by ("timing", pair), and by (arm, pair, block) the values in seconds."""
+    """What has been measured: by ("timing", pair), and by (arm, pair, block) the values by turn in seconds."""
     lines = journal.read_text().splitlines() if journal.is_file() else []
     return {tuple(entry["key"]): entry["value"] for entry in map(json.loads, lines)}
 
@@ -191,7 +193,7 @@ def report(pairs: list[Pair], journal: Path) -> str:
             said += f": {blocks_needed(r, 1, COMPARE) or 'over 1000'} blocks needed"
         elif said in ("faster", "slower"):
             said = f"harness {said}"
-        hand = [median(values) for key, values in done.items() if key[:2] == ("hand", pair.name)]
+        hand = [median(chain(*turns)) for key, turns in done.items() if key[:2] == ("hand", pair.name)]
         step = 1e3 * median(hand) / done["timing", pair.name]["steps_per_value"]
         interval = f"[{r.low:.4f}, {r.high:.4f}]"
         half = f"{100 * (r.half_width or 0):.2f} %"

@@ -13,10 +13,10 @@ from attrs import evolve
 
 from benchmarks.tables import put, table
 from benchmarks.workers import Workers
-from mlbench_core.results.flags import seconds_per_step
+from mlbench_core.results.comparisons import by_turn
 from mlbench_core.runner.turns import in_turns
-from mlbench_core.stats.ratio import ratio
-from mlbench_core.stats.simulation import NOISES, coverage, false_alarms, power, resampled
+from mlbench_core.stats.ratio import log_ratio, ratio
+from mlbench_core.stats.simulation import ALONE, NOISES, coverage, false_alarms, power, resampled
 from mlbench_core.thresholds import Compare, Measure
 
 COMPARE, BLOCKS, SLOWDOWN = Compare(), 10, 1.05
@@ -29,7 +29,7 @@ MEASURE = Measure(
 def simulated() -> str:
     """The table for noise of known kind, with the false alarms that 0.05 instead of 0.01 would give beside it."""
     rows = []
-    for noise in NOISES:
+    for noise in (*NOISES, ALONE):
         loose = evolve(COMPARE, alpha=0.05)
         rows.append(
             [
@@ -58,25 +58,25 @@ def measured(frameworks: list[str], blocks: int, output: Path) -> str:
     journal = output / "processes.jsonl"
     for framework in frameworks:
         known = workers.calibration(framework, "mlp", "train", MEASURE)
-        pairs = []
+        logs = []
         for _ in range(blocks):
             plays = [workers.play(framework, "mlp", "train", MEASURE, known, process) for process in "ab"]
-            a, b = (seconds_per_step(record) for _, record in in_turns(plays))
-            pairs.append((a, b))
+            turns = [by_turn(record) for _, record in in_turns(plays)]
+            logs.append(log_ratio(*turns))
             with journal.open("a") as file:
-                file.write(json.dumps({"framework": framework, "seconds": [a, b]}) + "\n")
-        rows.append(row(framework, pairs))
+                file.write(json.dumps({"framework": framework, "seconds": turns}) + "\n")
+        rows.append(row(framework, logs))
         print(rows[-1], flush=True)
     head = ["framework", "real blocks", "log-ratios deviate by", "false alarms", "5 % slowdown found", "coverage"]
     return table(head, rows)
 
 
-def row(framework: str, pairs: list[tuple[float, float]]) -> list[str]:
+def row(framework: str, logs: list[float]) -> list[str]:
     """A framework's row: 200 experiments of 10 of its blocks, without and with a slowdown."""
-    spread = ratio([a for a, _ in pairs], [b for _, b in pairs], COMPARE.confidence).deviation or 0.0
-    alarms, _, held = resampled(pairs, COMPARE, 1.0, BLOCKS, REAL, seed=0)
-    _, found, _ = resampled(pairs, COMPARE, SLOWDOWN, BLOCKS, REAL, seed=1)
-    return [framework, str(len(pairs)), f"{100 * spread:.1f} %", _percent(alarms), _percent(found), _percent(held)]
+    spread = ratio(logs, COMPARE.confidence).deviation or 0.0
+    alarms, _, held = resampled(logs, COMPARE, 1.0, BLOCKS, REAL, seed=0)
+    _, found, _ = resampled(logs, COMPARE, SLOWDOWN, BLOCKS, REAL, seed=1)
+    return [framework, str(len(logs)), f"{100 * spread:.1f} %", _percent(alarms), _percent(found), _percent(held)]
 
 
 def _percent(share: float) -> str:

@@ -39,7 +39,7 @@ class Measure:
     """... after at least this time (nvbench) ..."""
     early_values: int = 10
     """... and this many values (nvbench)."""
-    turn_seconds: float = 1.0
+    turn_seconds: float = 0.5
     """Arms of a cell on a CPU are measured in turns of this length (own): machines that are shared change speed for seconds or
     minutes, and so they change it for all arms alike. 0: each arm in one go."""
     latency_steps: int = 130

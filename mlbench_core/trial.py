@@ -172,6 +172,8 @@ class Measured:
     calibration: Calibration | None = None
     values: list[float] = field(factory=list)
     """Seconds; each is the time of k steps with one synchronisation at its end."""
+    turns: list[int] = field(factory=list)
+    """How many of the values each turn has; one turn if there was nobody to take turns with."""
     settled: bool | None = None
     """Whether the process was steady when its values were taken; None: nobody looked."""
     compilations: int | None = None
@@ -189,6 +191,8 @@ class Measured:
     final_val_accuracy: float | None = None
     latencies: list[float] = field(factory=list)
     """Seconds, one per query, closed loop."""
+    query_turns: list[int] = field(factory=list)
+    """How many of the queries each turn has."""
     model_size_bytes: int | None = None
     reload_difference: float | None = None
     """Largest absolute difference of the logits after saving and loading, relative to the largest logit."""

@@ -78,7 +78,7 @@ def measure(job: Job, run: Callable[[int], None], num_parameters: int) -> None:
     """Times `run`, which does that many steps and waits for the device once, and prints the job's line.
 
     With `turn_seconds`, says "turn" and waits for a line on standard input before the first value and whenever they are over;
-    the first value after that does not count.
+    the first value after that does not count. The line has the values by turn.
     """
 
     def seconds(steps: int) -> float:
@@ -88,13 +88,13 @@ def measure(job: Job, run: Callable[[int], None], num_parameters: int) -> None:
 
     first = seconds(1)
     run(job.warmup_steps)
-    values, left = [], 0.0
-    while len(values) < job.values:
-        if job.turn_seconds and left <= 0:
-            print("turn", flush=True)
-            sys.stdin.readline()
-            run(job.steps_per_value)
-            left = job.turn_seconds
-        values.append(seconds(job.steps_per_value))
-        left -= values[-1]
-    print(json.dumps({"values": values, "first_step_s": first, "num_parameters": num_parameters}), flush=True)
+    turns: list[list[float]] = []
+    while sum(map(len, turns)) < job.values:
+        if not turns or (job.turn_seconds and sum(turns[-1]) >= job.turn_seconds):
+            turns.append([])
+            if job.turn_seconds:
+                print("turn", flush=True)
+                sys.stdin.readline()
+                run(job.steps_per_value)
+        turns[-1].append(seconds(job.steps_per_value))
+    print(json.dumps({"turns": turns, "first_step_s": first, "num_parameters": num_parameters}), flush=True)

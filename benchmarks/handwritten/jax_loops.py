@@ -84,15 +84,20 @@ class ResNet18(nnx.Module):
         return self.head(x.mean(axis=(1, 2)))
 
 
+def linear(inputs: int, outputs: int, size: int, rngs: nnx.Rngs) -> nnx.Linear:
+    """A projection in a BERT of that size, with the weights of the comparison: they decide how long a GELU takes."""
+    return nnx.Linear(inputs, outputs, kernel_init=nnx.initializers.normal(size**-0.5), rngs=rngs)
+
+
 class SelfAttention(nnx.Module):
     """Multi-head attention around JAX's own dot_product_attention."""
 
     def __init__(self, size: int, heads: int, rngs: nnx.Rngs) -> None:
         self.heads = heads
-        self.query = nnx.Linear(size, size, rngs=rngs)
-        self.key = nnx.Linear(size, size, rngs=rngs)
-        self.value = nnx.Linear(size, size, rngs=rngs)
-        self.output = nnx.Linear(size, size, rngs=rngs)
+        self.query = linear(size, size, size, rngs)
+        self.key = linear(size, size, size, rngs)
+        self.value = linear(size, size, size, rngs)
+        self.output = linear(size, size, size, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, length, size)."""
@@ -109,8 +114,8 @@ class EncoderBlock(nnx.Module):
     def __init__(self, size: int, heads: int, rngs: nnx.Rngs) -> None:
         self.attention = SelfAttention(size, heads, rngs)
         self.norm1 = nnx.LayerNorm(size, epsilon=1e-12, rngs=rngs)
-        self.up = nnx.Linear(size, 4 * size, rngs=rngs)
-        self.down = nnx.Linear(4 * size, size, rngs=rngs)
+        self.up = linear(size, 4 * size, size, rngs)
+        self.down = linear(4 * size, size, size, rngs)
         self.norm2 = nnx.LayerNorm(size, epsilon=1e-12, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -128,8 +133,8 @@ class BERT(nnx.Module):
         self.segments = nnx.Param(0.02 * jax.random.normal(rngs.params(), (2, size)))
         self.norm = nnx.LayerNorm(size, epsilon=1e-12, rngs=rngs)
         self.blocks = nnx.Sequential(*(EncoderBlock(size, heads, rngs) for _ in range(depth)))
-        self.pooler = nnx.Linear(size, size, rngs=rngs)
-        self.head = nnx.Linear(size, num_classes, rngs=rngs)
+        self.pooler = linear(size, size, size, rngs)
+        self.head = linear(size, num_classes, size, rngs)
 
     def __call__(self, ids: jax.Array) -> jax.Array:
         """Token ids (batch, length) to logits; every token is in segment 0."""

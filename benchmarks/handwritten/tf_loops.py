@@ -64,7 +64,7 @@ class BertEmbedding(layers.Layer):
 
     def __init__(self, vocabulary: int, size: int) -> None:
         super().__init__()
-        self.tokens = layers.Embedding(vocabulary, size)
+        self.tokens = layers.Embedding(vocabulary, size, "random_normal")
         self.positions = self.add_weight(shape=(512, size), initializer="random_normal", name="positions")
         self.segments = self.add_weight(shape=(2, size), initializer="random_normal", name="segments")
 
@@ -75,10 +75,13 @@ class BertEmbedding(layers.Layer):
 
 def encoder_block(x: Any, size: int, heads: int) -> Any:
     """Attention and feed-forward, each normalised after its residual sum."""
-    attention = layers.MultiHeadAttention(heads, size // heads)(x, x)
+    init = keras.initializers.RandomNormal(stddev=size**-0.5)
+    attention = layers.MultiHeadAttention(heads, size // heads, kernel_initializer=init)(x, x)
     x = layers.LayerNormalization(epsilon=1e-12)(layers.Add()([x, attention]))
-    hidden = layers.Dense(4 * size, activation="gelu")(x)  # Keras's gelu is the exact one
-    return layers.LayerNormalization(epsilon=1e-12)(layers.Add()([x, layers.Dense(size)(hidden)]))
+    # Keras's gelu is the exact one; how long it takes depends on its argument, so the weights are those of the comparison.
+    hidden = layers.Dense(4 * size, activation="gelu", kernel_initializer=init)(x)
+    down = layers.Dense(size, kernel_initializer=init)(hidden)
+    return layers.LayerNormalization(epsilon=1e-12)(layers.Add()([x, down]))
 
 
 def bert(length: int, vocabulary: int, num_classes: int, depth: int, size: int, heads: int) -> keras.Model:
@@ -87,8 +90,9 @@ def bert(length: int, vocabulary: int, num_classes: int, depth: int, size: int, 
     x = layers.LayerNormalization(epsilon=1e-12)(BertEmbedding(vocabulary, size)(inputs))
     for _ in range(depth):
         x = encoder_block(x, size, heads)
-    x = layers.Dense(size, activation="tanh")(x[:, 0])
-    return keras.Model(inputs, layers.Dense(num_classes)(x))
+    init = keras.initializers.RandomNormal(stddev=size**-0.5)
+    x = layers.Dense(size, activation="tanh", kernel_initializer=init)(x[:, 0])
+    return keras.Model(inputs, layers.Dense(num_classes, kernel_initializer=init)(x))
 
 
 def build(job: common.Job) -> keras.Model:

@@ -121,6 +121,11 @@ class BERT(nn.Module):
         self.blocks = nn.Sequential(*(EncoderBlock(size, heads) for _ in range(depth)))
         self.pooler = nn.Linear(size, size)
         self.head = nn.Linear(size, num_classes)
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=size**-0.5)
+                nn.init.zeros_(module.bias)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids (batch, length) to logits; every token is in segment 0."""

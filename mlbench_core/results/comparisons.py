@@ -9,7 +9,7 @@ from statistics import median
 from attrs import field, frozen
 
 from mlbench_core.results.flags import seconds_per_step
-from mlbench_core.stats.ratio import Ratio, holm, ratio, sign_flip
+from mlbench_core.stats.ratio import Ratio, holm, log_ratio, ratio, sign_flip
 from mlbench_core.stats.time_to import crossover
 from mlbench_core.stats.verdict import Verdict, blocks_needed, verdict
 from mlbench_core.thresholds import Compare, ExtendUntil
@@ -78,11 +78,11 @@ def compare(
             (a, b, _reason([*a.records.values(), *b.records.values()], problem))
             for a, b in itertools.combinations(cell, 2)
         ]
-        times = [([], []) if reason else _paired(a, b, metric) for a, b, reason in pairs]
-        ratios = [ratio(*both, compared.confidence) if both[0] else None for both in times]
+        blocks = [[] if reason else _log_ratios(a, b) for a, b, reason in pairs]
+        ratios = [ratio(logs, compared.confidence) if logs else None for logs in blocks]
         tested = [r.p for r in ratios if r is not None and r.p is not None]
         adjusted = iter(holm(tested))
-        for (a, b, reason), r, both in zip(pairs, ratios, times, strict=True):
+        for (a, b, reason), r, logs in zip(pairs, ratios, blocks, strict=True):
             trial = next(iter(a.records.values())).trial
             if r is None:
                 why = reason or "no block has values of both"
@@ -93,7 +93,7 @@ def compare(
             needed = blocks_needed(r, len(tested), compared) if judged == "inconclusive" else None
             step = _crossover(a, b) if metric == TRAINING else None
             found.append(
-                Comparison(trial, metric, a.label, b.label, judged, r, p, sign_flip(*both), needed, crossover_step=step)
+                Comparison(trial, metric, a.label, b.label, judged, r, p, sign_flip(logs), needed, crossover_step=step)
             )
     return found
 
@@ -130,18 +130,25 @@ def _reason(records: Iterable[Record], problem: Callable[[Record], str]) -> str:
     return next((reason for record in records if (reason := problem(record))), "")
 
 
-def _paired(a: Arm, b: Arm, metric: str) -> tuple[list[float], list[float]]:
-    """Both arms' numbers in the blocks that have both."""
-    seconds = [(_seconds(a.records[n], metric), _seconds(b.records[n], metric)) for n in a.records if n in b.records]
-    both = [(x, y) for x, y in seconds if x is not None and y is not None]
-    return [x for x, _ in both], [y for _, y in both]
+def _log_ratios(a: Arm, b: Arm) -> list[float]:
+    """One per block that has numbers of both."""
+    turns = [(by_turn(a.records[n]), by_turn(b.records[n])) for n in a.records if n in b.records]
+    return [log_ratio(*both) for both in turns if all(both)]
 
 
-def _seconds(record: Record, metric: str) -> float | None:
-    """The process's own number, in seconds: a training step's, or the median query's."""
-    if metric == TRAINING:
-        return seconds_per_step(record) if record.measured.values else None
-    return median(record.measured.latencies) if record.measured.latencies else None
+def by_turn(record: Record) -> list[list[float]]:
+    """Seconds by turn: of a training step in each value, or of each query; empty if there are none. What a comparison takes."""
+    m = record.measured
+    if record.trial.task == "infer":
+        return _split(m.latencies, m.query_turns)
+    steps = 1 if m.calibration is None else m.calibration.steps_per_value
+    return _split([value / steps for value in m.values], m.turns)
+
+
+def _split(values: list[float], sizes: list[int]) -> list[list[float]]:
+    """The values by turn, all in one where no sizes are known; turns without any are left out."""
+    found = iter(values)
+    return [part for size in sizes or [len(values)] if (part := list(itertools.islice(found, size)))]
 
 
 def _crossover(a: Arm, b: Arm) -> int | None:

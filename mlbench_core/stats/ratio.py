@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
 Seconds = Sequence[float] | npt.NDArray[np.float64]
+LogRatios = Sequence[float] | npt.NDArray[np.float64]
+"""One per block: log(a's speed / b's speed)."""
 
 SIGN_FLIP_BLOCKS = 6
 """Fewer blocks than this have fewer than 64 ways to flip signs, and no p below 0.05 is possible."""
@@ -43,15 +46,29 @@ class Ratio:
         return None if self.low is None or self.high is None else math.sqrt(self.high / self.low) - 1
 
 
-def ratio(seconds_a: Seconds, seconds_b: Seconds, confidence: float) -> Ratio:
-    """The ratio of a's speed to b's, from paired seconds: one of each per block, all positive.
+def log_ratio(turns_a: Sequence[Seconds], turns_b: Sequence[Seconds]) -> float:
+    """The logarithm of a's speed over b's in one block, from the seconds of each turn of the two processes.
 
-    Interval: exp(mean +- t(blocks - 1) * deviation / sqrt(blocks)) of the log-ratios. Raises ValueError for unpaired or no
-    data.
+    Turn i of a was next to turn i of b, so each pair of turns gives a ratio of medians, and the block their median: what the
+    machine did in some of the turns it did to both. With one turn each it is the ratio of the two medians. Turns that only one
+    has are left out. Raises ValueError if there is no pair, or a turn is empty.
+    """
+    pairs = list(zip(turns_a, turns_b, strict=False))
+    if not pairs:
+        raise ValueError("no two turns make a pair")
+    return median(math.log(median(b) / median(a)) for a, b in pairs)
+
+
+def ratio(log_ratios: LogRatios, confidence: float) -> Ratio:
+    """The ratio of a's speed to b's, from the log-ratios of the blocks.
+
+    Interval: exp(mean +- t(blocks - 1) * deviation / sqrt(blocks)). Raises ValueError without a block.
     """
     from scipy import stats  # takes a third of a second: only who computes pays
 
-    logs = log_ratios(seconds_a, seconds_b)
+    logs = np.asarray(log_ratios, float)
+    if not len(logs):
+        raise ValueError("a ratio takes at least one block")
     mean, blocks = float(np.mean(logs)), len(logs)
     if blocks < 2:
         return Ratio(math.exp(mean), blocks)
@@ -68,14 +85,6 @@ def ratio(seconds_a: Seconds, seconds_b: Seconds, confidence: float) -> Ratio:
     )
 
 
-def log_ratios(seconds_a: Seconds, seconds_b: Seconds) -> npt.NDArray[np.float64]:
-    """log(a's speed / b's speed) per block. Raises ValueError unless both are equally long and not empty."""
-    if len(seconds_a) != len(seconds_b) or not len(seconds_a):
-        raise ValueError(f"{len(seconds_a)} and {len(seconds_b)} processes do not make pairs")
-    logs: npt.NDArray[np.float64] = np.log(np.asarray(seconds_b, float) / np.asarray(seconds_a, float))
-    return logs
-
-
 def t_test(mean: float, error: float, blocks: int) -> float:
     """Two-sided p of a mean of 0, Student's t with blocks - 1 degrees of freedom."""
     from scipy import stats  # takes a third of a second: only who computes pays
@@ -85,12 +94,12 @@ def t_test(mean: float, error: float, blocks: int) -> float:
     return float(2 * stats.t.sf(abs(mean) / error, blocks - 1))
 
 
-def sign_flip(seconds_a: Seconds, seconds_b: Seconds) -> float | None:
+def sign_flip(log_ratios: LogRatios) -> float | None:
     """Two-sided p of the permutation test that flips each block's sign, which needs no normal distribution: how often the mean
     log-ratio is as far from 0 if a and b are alike. None below 6 blocks."""
     from scipy import stats  # takes a third of a second: only who computes pays
 
-    logs = log_ratios(seconds_a, seconds_b)
+    logs = np.asarray(log_ratios, float)
     if len(logs) < SIGN_FLIP_BLOCKS:
         return None
     found = stats.permutation_test(

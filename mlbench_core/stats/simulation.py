@@ -25,7 +25,8 @@ class Noise:
 
     process: standard deviation between processes (identical code was measured at 1.6 to 2.7 %). value: between the values
     inside one, whose neighbours are correlated by 0.5. drift: the machine's slowdown over all blocks. heavy: processes by
-    Student's t with 4 degrees of freedom instead of the normal distribution.
+    Student's t with 4 degrees of freedom instead of the normal distribution. neighbour: how much slower the machine is half
+    of the time, in episodes of 15 s on average. turns: whether the two processes of a block are measured in turns.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Noise:
     value: float = 0.02
     drift: float = 0.0
     heavy: bool = False
+    neighbour: float = 0.0
+    turns: bool = True
 
 
 NOISES = (
@@ -41,29 +44,56 @@ NOISES = (
     Noise("noisy machine", 0.04, value=0.05),
     Noise("shared machine, slowing by 3 %", 0.018, drift=0.03),
     Noise("shared machine, heavy tails", 0.018, heavy=True),
+    Noise("shared machine, a neighbour comes and goes", 0.018, neighbour=0.6),
 )
-VALUES = 40
+ALONE = Noise("the same, one process after the other", 0.018, neighbour=0.6, turns=False)
+"""What turns are for: the last of `NOISES` without them."""
+TURNS, VALUES = 10, 4
+"""Turns of a process, and values in each."""
+TURN_S, EPISODE_S = 0.5, 15.0
 CORRELATION = 0.5
 
 
-def processes(noise: Noise, count: int, generator: np.random.Generator) -> list[Array]:
-    """The values of `count` processes of the same code, (VALUES,) seconds each around 1."""
-    shocks = generator.standard_normal((count, VALUES)) * np.sqrt(1 - CORRELATION**2)
+def processes(noise: Noise, count: int, generator: np.random.Generator) -> Array:
+    """The values of `count` processes of the same code on a machine that does not change: (count, TURNS, VALUES), in seconds
+    around 1."""
+    shape = (count, TURNS * VALUES)
+    shocks = generator.standard_normal(shape) * np.sqrt(1 - CORRELATION**2)
     inside = np.empty_like(shocks)
     inside[:, 0] = generator.standard_normal(count)
-    for i in range(1, VALUES):
+    for i in range(1, shape[1]):
         inside[:, i] = CORRELATION * inside[:, i - 1] + shocks[:, i]
     # A t with 4 degrees of freedom has variance 2: scaled, so that both kinds deviate alike.
     between = generator.standard_t(4, count) / np.sqrt(2) if noise.heavy else generator.standard_normal(count)
-    return list(np.exp(noise.process * between[:, None] + noise.value * inside))
+    values: Array = np.exp(noise.process * between[:, None] + noise.value * inside)
+    return values.reshape(count, TURNS, VALUES)
 
 
-def medians(noise: Noise, blocks: int, generator: np.random.Generator) -> tuple[Array, Array]:
-    """One number per process for two arms of the same code, in blocks on a machine that may drift."""
-    found = [np.median(values) for values in processes(noise, 2 * blocks, generator)]
-    slower = np.repeat(np.linspace(1, 1 + noise.drift, blocks), 2)
-    pairs = (np.asarray(found) * slower).reshape(blocks, 2)
-    return pairs[:, 0], pairs[:, 1]
+def machine(noise: Noise, count: int, generator: np.random.Generator) -> Array:
+    """How many times as long everything takes, (count, TURNS): for processes of which two at a time share a block."""
+    changes = generator.random((count // 2, 2 * TURNS)) < TURN_S / EPISODE_S
+    changes[:, 0] = generator.random(count // 2) < 0.5
+    slowed = 1 + noise.neighbour * (np.cumsum(changes, axis=1) % 2)
+    order = (0, 2, 1) if noise.turns else (0, 1, 2)
+    shape = (count // 2, TURNS, 2) if noise.turns else (count // 2, 2, TURNS)
+    drifting = np.linspace(1, 1 + noise.drift, count // 2)[:, None, None]
+    taken: Array = (slowed.reshape(shape).transpose(order) * drifting).reshape(count, TURNS)
+    return taken
+
+
+def log_ratios(noise: Noise, blocks: int, generator: np.random.Generator) -> Array:
+    """One log-ratio per block, (blocks,), of two arms of the same code."""
+    values = processes(noise, 2 * blocks, generator) * machine(noise, 2 * blocks, generator)[:, :, None]
+    if not noise.turns:
+        values = values.reshape(2 * blocks, 1, TURNS * VALUES)
+    return block_log_ratios(values.reshape(blocks, 2, *values.shape[1:]))
+
+
+def block_log_ratios(values: Array) -> Array:
+    """`log_ratio` of every block at once: (blocks, 2 arms, turns, values) to (blocks,)."""
+    medians = np.log(np.median(values, axis=-1))
+    found: Array = np.median(medians[:, 1] - medians[:, 0], axis=-1)
+    return found
 
 
 def false_alarms(noise: Noise, compare: Compare, blocks: int, experiments: int, seed: int) -> float:
@@ -81,24 +111,23 @@ def power(noise: Noise, compare: Compare, slowdown: float, blocks: int, experime
 def coverage(noise: Noise, compare: Compare, blocks: int, experiments: int, seed: int) -> float:
     """The share of experiments whose interval holds the true ratio, 1."""
     generator = np.random.default_rng(seed)
-    ratios = [ratio(*medians(noise, blocks, generator), compare.confidence) for _ in range(experiments)]
+    ratios = [ratio(log_ratios(noise, blocks, generator), compare.confidence) for _ in range(experiments)]
     return float(np.mean([_holds(r, 1.0) for r in ratios]))
 
 
 def resampled(
-    seconds: Sequence[tuple[float, float]], compare: Compare, slowdown: float, blocks: int, experiments: int, seed: int
+    logs: Sequence[float], compare: Compare, slowdown: float, blocks: int, experiments: int, seed: int
 ) -> tuple[float, float, float]:
     """Experiments on real processes of the same code: (share faster or slower, share slower, coverage of the true ratio).
 
-    seconds: per real block, two processes' numbers. An experiment draws `blocks` of the real blocks without replacement,
-    decides by coin in each which process is a and which b, and makes a's steps `slowdown` times as long.
+    logs: the log-ratio of each real block. An experiment draws `blocks` of them without replacement, decides by coin in each
+    which process is a and which b, and makes a's steps `slowdown` times as long.
     """
-    generator, pairs = np.random.default_rng(seed), np.asarray(seconds)
+    generator, real = np.random.default_rng(seed), np.asarray(logs)
     verdicts, held = [], 0
     for _ in range(experiments):
-        drawn = pairs[generator.choice(len(pairs), blocks, replace=False)]
-        flipped = np.where(generator.random((blocks, 1)) < 0.5, drawn, drawn[:, ::-1])
-        r = ratio(flipped[:, 0] * slowdown, flipped[:, 1], compare.confidence)
+        drawn = generator.choice(real, blocks, replace=False) * generator.choice([-1, 1], blocks)
+        r = ratio(drawn - np.log(slowdown), compare.confidence)
         verdicts.append(verdict(r, r.p, compare))
         held += _holds(r, 1 / slowdown)
     decided = _share(verdicts, lambda found: found in ("faster", "slower"))
@@ -110,8 +139,8 @@ def _verdicts(
 ) -> list[Verdict]:
     generator = np.random.default_rng(seed)
     found = []
-    for a, b in itertools.starmap(medians, itertools.repeat((noise, blocks, generator), experiments)):
-        r = ratio(a * slowdown, b, compare.confidence)
+    for logs in itertools.starmap(log_ratios, itertools.repeat((noise, blocks, generator), experiments)):
+        r = ratio(logs - np.log(slowdown), compare.confidence)
         found.append(verdict(r, r.p, compare))
     return found
 

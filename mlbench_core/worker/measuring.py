@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +23,7 @@ def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -
     in_use: list[int] = []
     compiled, strained = _compilations(stage, session), strain.counters()
     with stage.phase("measure"):
-        values = timing.measure_values(
+        turns = timing.measure_values(
             loop,
             calibration.steps_per_value,
             thresholds,
@@ -30,6 +31,7 @@ def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -
             lambda: in_use.extend(_in_use(stage, session)),
         )
     strained, now_compiled = strain.since(strained), _compilations(stage, session)
+    values = list(itertools.chain(*turns))
     if stage.job.calibration is not None:
         settled = timing.settled_while_measured(values, thresholds)
     return evolve(
@@ -37,6 +39,7 @@ def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -
         first_step_s=first,
         calibration=calibration,
         values=values,
+        turns=[len(turn) for turn in turns],
         settled=settled,
         compilations=None if now_compiled is None or compiled is None else now_compiled - compiled,
         memory_during=in_use,

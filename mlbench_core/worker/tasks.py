@@ -173,8 +173,8 @@ def _infer(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measure
     measured = measure(stage, session, loop, measured)
     assert measured.calibration is not None
     with stage.phase("latency"):
-        latencies = timing.answer_queries(loop, trial.measure.queries, measured.calibration.steps_per_value, stage.turn)
+        turns = timing.answer_queries(loop, trial.measure.queries, measured.calibration.steps_per_value, stage.turn)
     logits = framework.to_numpy(session, framework.infer(session, ring[0]))
     if not np.all(np.isfinite(logits)):
         raise MlbenchError("the logits of an untrained model are not finite")
-    return session, evolve(measured, latencies=latencies)
+    return session, evolve(measured, latencies=list(itertools.chain(*turns)), query_turns=[len(turn) for turn in turns])

@@ -114,41 +114,45 @@ def calibrate(loop: Loop, per_step: float, measure: Measure) -> tuple[int, int]:
 
 def measure_values(
     loop: Loop, steps: int, measure: Measure, turn: Turn | None, after: Callable[[], None] = lambda: None
-) -> list[float]:
-    """Values in seconds, of `steps` steps each; `after` is called behind each, outside the clock.
+) -> list[list[float]]:
+    """Values in seconds by turn, of `steps` steps each; `after` is called behind each, outside the clock.
 
     Ends with `min_values` values and `min_seconds`, or early when they agree to within `early_deviation`, or at `max_seconds`.
     turn: called before the first value and whenever `turn_seconds` are over; a first value that does not count follows it.
+    Without it all values are one turn.
     """
+    turns: list[list[float]] = []
     values: list[float] = []
-    measured = left = 0.0
+    measured = 0.0
     while True:
-        if turn and left <= 0:
-            turn()
-            loop.run(steps)
-            left = measure.turn_seconds
+        if not turns or (turn and sum(turns[-1]) >= measure.turn_seconds):
+            turns.append([])
+            if turn:
+                turn()
+                loop.run(steps)
         values.append(loop.run(steps))
+        turns[-1].append(values[-1])
         measured += values[-1]
-        left -= values[-1]
         after()
         if measured >= measure.max_seconds or (len(values) >= measure.min_values and measured >= measure.min_seconds):
-            return values
+            return turns
         if measured >= measure.early_seconds and len(values) >= max(2, measure.early_values):
             mean = fmean(values)
             if stdev(values, mean) < measure.early_deviation * mean:
-                return values
+                return turns
 
 
-def answer_queries(loop: Loop, queries: int, steps: int, turn: Turn | None) -> list[float]:
-    """Seconds of each query, one at a time. turn: called before each tenth of them, and `steps` that do not count follow it."""
+def answer_queries(loop: Loop, queries: int, steps: int, turn: Turn | None) -> list[list[float]]:
+    """Seconds of each query by turn, one at a time. turn: called before each tenth, and `steps` that do not count follow it.
+    Without it all queries are one turn."""
     if turn is None:
-        return loop.each(queries)[0]
-    seconds: list[float] = []
+        return [loop.each(queries)[0]]
+    turns: list[list[float]] = []
     for part in range(1, QUERY_TURNS + 1):
         turn()
         loop.run(steps)
-        seconds += loop.each(queries * part // QUERY_TURNS - len(seconds))[0]
-    return seconds
+        turns.append(loop.each(queries * part // QUERY_TURNS - sum(map(len, turns)))[0])
+    return turns
 
 
 def settled_while_measured(values: Sequence[float], measure: Measure) -> bool | None:

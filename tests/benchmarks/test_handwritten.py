@@ -67,10 +67,11 @@ def test_every_model_trains_and_infers(script: str, architectures: dict[str, Arc
     lines = run(script, jobs)
     assert len(lines) == len(jobs)
     for asked, line in zip(jobs, lines, strict=True):
-        assert set(line) == {"values", "first_step_s", "num_parameters"}
+        assert set(line) == {"turns", "first_step_s", "num_parameters"}
         assert line["num_parameters"] == architectures[asked["model"]].num_parameters, asked
-        assert len(line["values"]) == QUICK["values"]
-        assert min(line["first_step_s"], *line["values"]) > 0
+        (values,) = line["turns"]
+        assert len(values) == QUICK["values"]
+        assert min(line["first_step_s"], *values) > 0
 
 
 def test_a_job_alone_needs_no_list(architectures: dict[str, Architecture]) -> None:

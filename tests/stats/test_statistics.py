@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlbench_core.stats.percentiles import MINIMUM_QUERIES, percentile
-from mlbench_core.stats.ratio import Ratio, holm, ratio, sign_flip
+from mlbench_core.stats.ratio import Ratio, holm, log_ratio, ratio, sign_flip
 from mlbench_core.stats.time_to import crossover, time_to
 from mlbench_core.stats.verdict import blocks_needed, verdict
 from mlbench_core.thresholds import Compare
@@ -24,7 +24,7 @@ BLOCKS = st.integers(2, 12).flatmap(
 
 def test_a_known_interval() -> None:
     # Log-ratios 0.1, 0.2, 0.3: mean 0.2, deviation 0.1, t(2) at 97.5 % is 4.302653.
-    r = ratio([1, 1, 1], [math.exp(x) for x in (0.1, 0.2, 0.3)], 0.95)
+    r = ratio([0.1, 0.2, 0.3], 0.95)
     half = 4.302653 * 0.1 / math.sqrt(3)
     assert r.value == pytest.approx(math.exp(0.2))
     assert (r.low, r.high) == pytest.approx((math.exp(0.2 - half), math.exp(0.2 + half)))
@@ -33,22 +33,39 @@ def test_a_known_interval() -> None:
 
 
 def test_one_block_has_no_interval() -> None:
-    r = ratio([2.0], [1.0], 0.95)
+    r = ratio([log_ratio([[2.0]], [[1.0]])], 0.95)
     assert (r.value, r.low, r.p, r.half_width) == (0.5, None, None, None)
     assert verdict(r, None, COMPARE) == "inconclusive"
     assert blocks_needed(r, 1, COMPARE) is None
 
 
-@pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [1.0, 2.0])])
-def test_what_does_not_pair_is_refused(a: list[float], b: list[float]) -> None:
-    with pytest.raises(ValueError, match="do not make pairs"):
-        ratio(a, b, 0.95)
+def test_a_ratio_takes_blocks_and_a_block_takes_turns() -> None:
+    with pytest.raises(ValueError, match="at least one block"):
+        ratio([], 0.95)
+    with pytest.raises(ValueError, match="no two turns"):
+        log_ratio([[1.0]], [])
+
+
+def test_a_block_is_the_median_of_what_its_turns_say() -> None:
+    # b takes twice as long. The machine is slow for both in turn 2, and for a alone in turn 3.
+    a = [[1.0, 1.1, 1.0], [3.0, 3.0, 3.3], [9.0, 1.0, 9.0], [1.0]]
+    b = [[2.0, 2.0, 2.9], [6.0, 6.0, 6.0], [2.0, 2.0, 2.0]]
+    assert log_ratio(a, b) == pytest.approx(math.log(2))
+
+
+def test_one_turn_each_is_the_ratio_of_medians() -> None:
+    assert log_ratio([[3.0, 1.0, 2.0]], [[8.0, 6.0, 5.0, 7.0]]) == pytest.approx(math.log(6.5 / 2))
+
+
+def blocks_of(seconds: tuple[list[float], list[float]]) -> list[float]:
+    """A log-ratio per block, whose two processes have one turn of one value each."""
+    return [log_ratio([[a]], [[b]]) for a, b in zip(*seconds, strict=True)]
 
 
 @given(BLOCKS)
 def test_swapping_inverts_the_ratio_and_the_verdict(blocks: tuple[list[float], list[float]]) -> None:
     a, b = blocks
-    one, two = ratio(a, b, 0.95), ratio(b, a, 0.95)
+    one, two = ratio(blocks_of((a, b)), 0.95), ratio(blocks_of((b, a)), 0.95)
     assert one.value == pytest.approx(1 / two.value)
     assert one.low == pytest.approx(1 / two.high)
     assert one.p == pytest.approx(two.p)
@@ -60,15 +77,15 @@ def test_swapping_inverts_the_ratio_and_the_verdict(blocks: tuple[list[float], l
 @given(BLOCKS, st.floats(1e-3, 1e3))
 def test_the_unit_of_time_does_not_matter(blocks: tuple[list[float], list[float]], unit: float) -> None:
     a, b = blocks
-    scaled = ratio([unit * x for x in a], [unit * x for x in b], 0.95)
-    assert scaled.value == pytest.approx(ratio(a, b, 0.95).value)
+    scaled = ratio(blocks_of(([unit * x for x in a], [unit * x for x in b])), 0.95)
+    assert scaled.value == pytest.approx(ratio(blocks_of(blocks), 0.95).value)
 
 
 def test_the_sign_flip_counts_all_ways() -> None:
     # Six blocks all in a's favour: 2 of 64 ways are as extreme.
-    slower = [1.01, 1.02, 1.03, 1.04, 1.05, 1.06]
-    assert sign_flip([1.0] * 6, slower) == pytest.approx(2 / 64)
-    assert sign_flip([1.0] * 5, slower[:5]) is None
+    logs = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+    assert sign_flip(logs) == pytest.approx(2 / 64)
+    assert sign_flip(logs[:5]) is None
 
 
 def test_holm() -> None:
@@ -81,8 +98,7 @@ def test_holm() -> None:
 def made(mean: float, deviation: float, blocks: int) -> Ratio:
     """A ratio from exactly this mean and deviation of log-ratios."""
     shape = np.linspace(-1, 1, blocks)
-    logs = mean + deviation * (shape - shape.mean()) / shape.std(ddof=1)
-    return ratio(np.ones(blocks), np.exp(logs), 0.95)
+    return ratio(mean + deviation * (shape - shape.mean()) / shape.std(ddof=1), 0.95)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,20 @@
 
 import numpy as np
 import pytest
+from attrs import evolve
 from scipy import stats
 
-from mlbench_core.stats.simulation import NOISES, Noise, coverage, false_alarms, power, processes
+from mlbench_core.stats.ratio import log_ratio
+from mlbench_core.stats.simulation import (
+    ALONE,
+    NOISES,
+    Noise,
+    block_log_ratios,
+    coverage,
+    false_alarms,
+    power,
+    processes,
+)
 from mlbench_core.thresholds import Compare
 
 EXPERIMENTS = 1000
@@ -27,11 +38,25 @@ def test_a_slowdown_of_5_percent_is_found(noise: Noise) -> None:
     assert power(noise, Compare(), slowdown=1.05, blocks=10, experiments=EXPERIMENTS, seed=3) >= 0.95
 
 
+def test_the_simulation_compares_as_results_do() -> None:
+    values = np.random.default_rng(6).lognormal(size=(5, 2, 7, 3))
+    assert block_log_ratios(values) == pytest.approx([log_ratio(a, b) for a, b in values.tolist()])
+
+
+def test_turns_find_what_one_process_after_the_other_cannot() -> None:
+    """Why turns: on the same machine, whose neighbour comes and goes, hardly a slowdown of 5 % is found without them."""
+    assert evolve(NOISES[-1], name=ALONE.name, turns=False) == ALONE
+    assert power(ALONE, Compare(), slowdown=1.05, blocks=10, experiments=EXPERIMENTS, seed=3) < 0.1
+    assert (
+        false_alarms(ALONE, Compare(), blocks=10, experiments=EXPERIMENTS, seed=1) <= 0.019
+    )  # it is not wrong, only blind
+
+
 def test_pooled_values_would_be_wrong_more_often_than_right() -> None:
     """Why the process is the unit: the t-test on pooled values, which others use, on the same simulated processes."""
     generator, wrong = np.random.default_rng(4), 0
     for _ in range(200):
-        a, b = (np.concatenate(processes(NOISES[1], 8, generator)) for _ in range(2))
+        a, b = (processes(NOISES[1], 8, generator).ravel() for _ in range(2))
         wrong += stats.ttest_ind(a, b).pvalue < 0.05
     assert wrong / 200 > 0.4
 

@@ -190,9 +190,9 @@ def _(layer: Flatten, site: NnxSite) -> Part:
 
 @lower.register
 def _(layer: Embedding, site: NnxSite) -> Part:
-    embed = nnx.Embed(layer.vocabulary, layer.features, embedding_init=ZEROS, rngs=site.rngs, **site.types)
-    site.bind("table", embed.embedding)
-    return embed
+    embedding = modules.Embedding(layer.vocabulary, layer.features, **site.types)
+    site.bind("table", embedding.table)
+    return embedding
 
 
 @lower.register

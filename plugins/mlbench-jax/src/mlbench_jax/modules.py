@@ -25,6 +25,22 @@ class Residual(nnx.Module):
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
 
 
+class Embedding(nnx.Module):
+    """Rows of a table (vocabulary, features) for token ids (batch, length), cast after the look-up.
+
+    nnx.Embed casts the whole table first, so that in bf16 and fp16 the gradients of a row are summed in 16 bits: inexact, and
+    slow where few tokens are distinct. TensorFlow and PyTorch sum them in the table's type.
+    """
+
+    def __init__(self, vocabulary: int, features: int, dtype: Any, param_dtype: Any) -> None:
+        self.table = nnx.Param(jnp.zeros((vocabulary, features), param_dtype))
+        self.dtype = dtype
+
+    def __call__(self, ids: jax.Array) -> jax.Array:
+        rows: jax.Array = jnp.take(self.table[...], ids, axis=0)
+        return rows.astype(self.dtype)
+
+
 class Positions(nnx.Module):
     """Adds row i of a table (max_length, features) to position i of x (batch, length, features)."""
 
