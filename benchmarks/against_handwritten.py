@@ -120,7 +120,7 @@ def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[f
     measure = evolve(SEARCH, min_values=timing.values, early_deviation=0.0)
     known = Calibration(timing.steps_per_value, timing.warmup_steps)
     record = yield from workers.play(pair.framework, pair.model, pair.task, measure, known)
-    return by_turn(record)
+    return by_turn(record.measured.values, record.measured.turns)
 
 
 ARMS: dict[str, Callable[[Pair, Timing, Workers], Play[list[list[float]]]]] = {"hand": by_hand, "harness": by_harness}

@@ -61,7 +61,8 @@ def measured(frameworks: list[str], blocks: int, output: Path) -> str:
         logs = []
         for _ in range(blocks):
             plays = [workers.play(framework, "mlp", "train", MEASURE, known, process) for process in "ab"]
-            turns = [by_turn(record) for _, record in in_turns(plays)]
+            ended = [record.measured for _, record in in_turns(plays)]
+            turns = [by_turn(measured.values, measured.turns) for measured in ended]
             logs.append(log_ratio(*turns))
             with journal.open("a") as file:
                 file.write(json.dumps({"framework": framework, "seconds": turns}) + "\n")

@@ -132,20 +132,20 @@ def _reason(records: Iterable[Record], problem: Callable[[Record], str]) -> str:
 
 def _log_ratios(a: Arm, b: Arm) -> list[float]:
     """One per block that has numbers of both."""
-    turns = [(by_turn(a.records[n]), by_turn(b.records[n])) for n in a.records if n in b.records]
+    turns = [(_turns(a.records[n]), _turns(b.records[n])) for n in a.records if n in b.records]
     return [log_ratio(*both) for both in turns if all(both)]
 
 
-def by_turn(record: Record) -> list[list[float]]:
-    """Seconds by turn: of a training step in each value, or of each query; empty if there are none. What a comparison takes."""
+def _turns(record: Record) -> list[list[float]]:
+    """Seconds by turn: of a training step in each value, or of each query; empty if there are none."""
     m = record.measured
     if record.trial.task == "infer":
-        return _split(m.latencies, m.query_turns)
+        return by_turn(m.latencies, m.query_turns)
     steps = 1 if m.calibration is None else m.calibration.steps_per_value
-    return _split([value / steps for value in m.values], m.turns)
+    return by_turn([value / steps for value in m.values], m.turns)
 
 
-def _split(values: list[float], sizes: list[int]) -> list[list[float]]:
+def by_turn(values: list[float], sizes: list[int]) -> list[list[float]]:
     """The values by turn, all in one where no sizes are known; turns without any are left out."""
     found = iter(values)
     return [part for size in sizes or [len(values)] if (part := list(itertools.islice(found, size)))]
