@@ -152,12 +152,15 @@ def _verify(suite: Suite, console: Console, fresh: bool) -> tuple[Climb, ...]:
 
 def _run(suite: Suite, no_verify: bool, strict: bool) -> int:
     """Verifies, runs, prints; the exit status: 1 if a trial failed or a number is impossible, 3 if frameworks are not
-    comparable under --strict, 130 after Ctrl-C."""
+    comparable under --strict, 130 after Ctrl-C or a termination signal."""
+    import signal
     from pathlib import Path
 
     from mlbench_core.report.terminal import not_comparable, print_results, say
     from mlbench_core.runner.progress import TrialProgress
 
+    # How batch systems and `timeout` end a run: then as after Ctrl-C, no worker stays behind and what is finished is written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = _console()
     parity = () if no_verify else _verify(suite, console, fresh=False)
     with TrialProgress(console, len(suite.trials)) as progress:

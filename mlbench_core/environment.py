@@ -18,12 +18,14 @@ CGROUP = Path("/sys/fs/cgroup")
 SIMD = {"avx512f": "avx512f", "avx2": "avx2", "asimd": "neon"}
 """/proc/cpuinfo's words for vector units, the widest first, and what they are called."""
 PACKAGES = ("mlbench-core", "numpy", "scipy", "pandas", "attrs", "cattrs", "pluggy", "psutil", "nvidia-ml-py")
+BUSY_S = 0.3
 
 
 def facts(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     """What this machine is and how it is set, as plain data; None for what it does not tell.
 
-    gpus: what `runner.devices.facts` says of them. Sizes in bytes, frequencies in MHz.
+    gpus: what `runner.devices.facts` says of them. Sizes in bytes, frequencies in MHz. cpu_busy_pct: of all CPUs, during the
+    0.3 s that it takes to look; the load average of the last minute would hold against the user what they ran before.
     """
     frequency = psutil.cpu_freq()
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -44,6 +46,7 @@ def facts(gpus: list[dict[str, Any]]) -> dict[str, Any]:
         "memory_available_bytes": psutil.virtual_memory().available,
         "swap_used_bytes": psutil.swap_memory().used,
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "cpu_busy_pct": psutil.cpu_percent(BUSY_S),
         "cgroup_cpu_max": _read(CGROUP / "cpu.max"),
         "cgroup_memory_max": _read(CGROUP / "memory.max"),
         "container": _container(),
@@ -56,13 +59,12 @@ def facts(gpus: list[dict[str, Any]]) -> dict[str, Any]:
 def flags(found: dict[str, Any], limits: Flags) -> list[Flag]:
     """What in the facts makes timings doubtful, each with what to do about it."""
     flags = []
-    governor, load = found.get("governor"), found.get("load_average")
+    governor, busy = found.get("governor"), found.get("cpu_busy_pct") or 0.0
     if governor not in (None, "performance"):
         text = f"the CPU governor is {governor!r}: set it with 'cpupower frequency-set -g performance'"
         flags.append(Flag("governor", "warn", text))
-    cpus = len(found.get("cpu_affinity") or ()) or found.get("cpu_count") or 1
-    if load and load[0] / cpus > limits.load:
-        flags.append(Flag("load", "warn", f"load {load[0]:.2f} on {cpus} CPUs: stop what else is running"))
+    if busy / 100 > limits.load:
+        flags.append(Flag("load", "warn", f"other processes keep {busy:.0f} % of the CPUs busy: stop them"))
     if found.get("virtual_machine"):
         text = f"a virtual machine ({found['virtual_machine']}): others may share its processor; compare in blocks"
         flags.append(Flag("virtual machine", "note", text))

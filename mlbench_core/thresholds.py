@@ -105,6 +105,6 @@ class Flags:
     unsynchronised: float = 0.10
     """Share of a value's time that reading a result back may take after synchronize returned (own)."""
     load: float = 0.25
-    """Other processes' load per CPU at the start that warns (own)."""
+    """Share of all CPUs busy before the run starts that warns (own)."""
     mfu: float = 1.0
     """More than this share of the device's peak is impossible."""

@@ -1,6 +1,7 @@
 """The command line as people meet it: real processes, exit statuses, one line for every mistake."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -218,3 +219,20 @@ def test_doctor_says_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatc
     assert set(found["frameworks"]) == {"fake", "numpy", "toy"}
     assert found["facts"]["memory_bytes"] > 0
     assert all(flag["text"] for flag in found["flags"])
+
+
+def test_a_terminated_run_keeps_what_is_finished(tmp_path: Path) -> None:
+    """As `timeout` and batch systems end it."""
+    command = [MLBENCH, "run", "--frameworks", "numpy", "--models", "mlp", "--blocks", "50", "--no-verify"]
+    with subprocess.Popen(
+        [*command, "--epochs", "1", "--output", "out"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as run:
+        assert run.stdout is not None
+        assert any(line.startswith("ok") for line in run.stdout)
+        run.send_signal(signal.SIGTERM)
+        said = run.stdout.read()
+    assert run.returncode == 130
+    assert "of 100 trials are finished and kept" in said
+    results = json.loads((tmp_path / "out" / "benchmark_results.json").read_text())
+    assert results["interrupted"]
+    assert [record["status"] for record in results["records"]] == ["ok"] * len(results["records"]) != []

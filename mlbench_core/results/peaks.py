@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from mlbench_core.trial import Record, Trial
 
 DATA_SHEETS: dict[str, dict[str, float]] = {
     # Dense operations per second without sparsity, from NVIDIA's data sheets of the SXM (else PCIe) cards; the longest name
-    # that the card's own name contains counts. bf16 and fp16 run at the same rate on all of them but T4 and V100.
+    # that the card's own name contains as words counts: an L40 is no L4. T4 and V100 have neither bf16 nor TF32.
     "H200": {"fp32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "fp16": 989.4e12, "fp64": 67e12},
     "H100 PCIe": {"fp32": 51e12, "tf32": 378e12, "bf16": 756e12, "fp16": 756e12, "fp64": 51e12},
     "H100": {"fp32": 67e12, "tf32": 494.7e12, "bf16": 989.4e12, "fp16": 989.4e12, "fp64": 67e12},
@@ -38,7 +39,7 @@ def data_sheet_peak(environment: Mapping[str, Any], device: str, precision: str)
     if not number.isdigit() or int(number) >= len(gpus):
         return None
     name = gpus[int(number)]["name"]
-    found = [card for card in DATA_SHEETS if card in name]
+    found = [card for card in DATA_SHEETS if re.search(rf"\b{card}\b", name)]
     return DATA_SHEETS[max(found, key=len)].get(precision) if found else None
 
 

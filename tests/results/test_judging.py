@@ -132,8 +132,10 @@ def test_data_sheets() -> None:
     assert data_sheet_peak(H100, "cuda:0", "bf16") == 989.4e12
     assert data_sheet_peak({"gpus": [{"name": "NVIDIA H100 PCIe"}]}, "cuda:0", "bf16") == 756e12
     assert data_sheet_peak({"gpus": [{"name": "NVIDIA L40S"}]}, "cuda:0", "fp32") == 91.6e12
-    for unknown in (data_sheet_peak(H100, "cpu", "fp32"), data_sheet_peak({"gpus": [{"name": "X"}]}, "cuda:0", "fp32")):
-        assert unknown is None
+    assert data_sheet_peak({"gpus": [{"name": "Tesla V100-SXM2-16GB"}]}, "cuda:0", "fp16") == 125e12
+    assert data_sheet_peak(H100, "cpu", "fp32") is None
+    for unknown in ("X", "NVIDIA L40", "NVIDIA T400 4GB"):  # an L40 is three times an L4
+        assert data_sheet_peak({"gpus": [{"name": unknown}]}, "cuda:0", "fp32") is None
 
 
 def test_limits_of_a_cpu() -> None:
@@ -262,7 +264,8 @@ def test_blocks_are_added_by_width_and_not_by_significance() -> None:
     ("facts", "name"),
     [
         ({"governor": "powersave"}, "governor"),
-        ({"load_average": [3.0, 0, 0], "cpu_affinity": [0, 1]}, "load"),
+        ({"cpu_busy_pct": 60.0}, "load"),
+        ({"cpu_busy_pct": 3.0, "load_average": [3.0, 0, 0], "cpu_affinity": [0, 1]}, None),  # what ran before is over
         ({"cgroup_cpu_max": "150000 100000"}, "CPU quota"),
         ({"swap_used_bytes": 10**9}, "swap in use"),
         ({"virtual_machine": "QEMU"}, "virtual machine"),
@@ -281,4 +284,5 @@ def test_the_facts_of_this_machine() -> None:
     assert facts["cpu"]
     assert facts["memory_bytes"] > 10**8
     assert facts["cpu_affinity"]
+    assert 0 <= facts["cpu_busy_pct"] <= 100
     assert facts["versions"]["numpy"] == np.__version__
