@@ -1,4 +1,4 @@
-"""The journal: one line per finished trial, on the disk before the next one starts."""
+"""The journal: one line per finished trial, on the disk as it ends."""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ class TrialProgress:
             record = event["record"]
             self._progress.update(self._epochs, visible=False)
             self._progress.advance(self._all)
-            line = f"{record.observed.wall_s:6.1f} s  {trial.label}"
+            own = record.observed.wall_s - record.measured.phases.get("waiting", 0.0)
+            line = f"{own:6.1f} s  {trial.label}"
             if record.status == "ok":
                 self._console.print(f"[green]ok[/]      {line}", highlight=False)
             else:

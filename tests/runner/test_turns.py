@@ -89,6 +89,17 @@ def test_closing_ends_a_waiting_worker(job: Job, tmp_path: Path) -> None:
     assert time.monotonic() - start < 5
 
 
+def test_a_worker_killed_while_it_waits_is_a_record(job: Job, tmp_path: Path) -> None:
+    before = set(psutil.Process().children())
+    play = execute(job, ExecutorSetting(sys.executable, 60, tmp_path / "log"))
+    next(play)
+    (worker,) = set(psutil.Process().children()) - before
+    worker.kill()
+    record = alone(play)
+    assert record.status == "crashed"
+    assert "killed by SIGKILL (often: out of memory) during measure" in record.reason
+
+
 def test_a_worker_whose_parent_is_gone_leaves(job: Job, tmp_path: Path) -> None:
     payload = json.dumps({"trial": to_json(evolve(job, scratch=str(tmp_path)))})
     command = [sys.executable, "-m", "mlbench_core.worker"]
