@@ -132,15 +132,22 @@ def _reason(records: Iterable[Record], problem: Callable[[Record], str]) -> str:
 
 def _log_ratios(a: Arm, b: Arm) -> list[float]:
     """One per block that has numbers of both."""
-    turns = [(_turns(a.records[n]), _turns(b.records[n])) for n in a.records if n in b.records]
-    return [log_ratio(*both) for both in turns if all(both)]
+    both = [(_turns(a.records[n]), _turns(b.records[n])) for n in a.records if n in b.records]
+    return [_log_ratio(*turns) for turns in both if all(turns)]
+
+
+def _log_ratio(turns_a: list[list[float]], turns_b: list[list[float]]) -> float:
+    """A process that was measured in one go was next to nothing of the other, so it is one value, its median."""
+    if min(len(turns_a), len(turns_b)) == 1:
+        turns_a, turns_b = ([[median(itertools.chain(*turns))]] for turns in (turns_a, turns_b))
+    return log_ratio(turns_a, turns_b)
 
 
 def _turns(record: Record) -> list[list[float]]:
-    """Seconds by turn: of a training step in each value, or of each query; empty if there are none."""
+    """What a comparison takes, in seconds by turn: the values of training per step, or the median query; empty if none."""
     m = record.measured
     if record.trial.task == "infer":
-        return by_turn(m.latencies, m.query_turns)
+        return [[median(turn)] for turn in by_turn(m.latencies, m.query_turns)]
     steps = 1 if m.calibration is None else m.calibration.steps_per_value
     return by_turn([value / steps for value in m.values], m.turns)
 

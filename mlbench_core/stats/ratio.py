@@ -47,16 +47,17 @@ class Ratio:
 
 
 def log_ratio(turns_a: Sequence[Seconds], turns_b: Sequence[Seconds]) -> float:
-    """The logarithm of a's speed over b's in one block, from the seconds of each turn of the two processes.
+    """The logarithm of a's speed over b's in one block, from the values in each turn of the two processes.
 
-    Turn i of a was next to turn i of b, so each pair of turns gives a ratio of medians, and the block their median: what the
-    machine did in some of the turns it did to both. With one turn each it is the ratio of the two medians. Turns that only one
-    has are left out. Raises ValueError if there is no pair, or a turn is empty.
+    Turn i of a was next to turn i of b, so their values pair up, the first with the first; the block's ratio is the median over
+    all pairs. What the machine did to both, or in some of the turns, does not count. With one value each it is their ratio. What
+    only one has is left out. Raises ValueError if there is no pair.
     """
-    pairs = list(zip(turns_a, turns_b, strict=False))
+    turns = zip(turns_a, turns_b, strict=False)
+    pairs = [pair for turn_a, turn_b in turns for pair in zip(turn_a, turn_b, strict=False)]
     if not pairs:
-        raise ValueError("no two turns make a pair")
-    return median(math.log(median(b) / median(a)) for a, b in pairs)
+        raise ValueError("no two values make a pair")
+    return median(math.log(b / a) for a, b in pairs)
 
 
 def ratio(log_ratios: LogRatios, confidence: float) -> Ratio:

@@ -85,14 +85,14 @@ def log_ratios(noise: Noise, blocks: int, generator: np.random.Generator) -> Arr
     """One log-ratio per block, (blocks,), of two arms of the same code."""
     values = processes(noise, 2 * blocks, generator) * machine(noise, 2 * blocks, generator)[:, :, None]
     if not noise.turns:
-        values = values.reshape(2 * blocks, 1, TURNS * VALUES)
+        values = np.median(values.reshape(2 * blocks, -1), axis=1)[:, None, None]
     return block_log_ratios(values.reshape(blocks, 2, *values.shape[1:]))
 
 
 def block_log_ratios(values: Array) -> Array:
     """`log_ratio` of every block at once: (blocks, 2 arms, turns, values) to (blocks,)."""
-    medians = np.log(np.median(values, axis=-1))
-    found: Array = np.median(medians[:, 1] - medians[:, 0], axis=-1)
+    logs = np.log(values).reshape(len(values), 2, -1)
+    found: Array = np.median(logs[:, 1] - logs[:, 0], axis=-1)
     return found
 
 

@@ -260,6 +260,23 @@ def test_blocks_are_added_by_width_and_not_by_significance() -> None:
     assert unfinished(compare(arms({"a": [0.1], "b": [0.1]}), Compare()), ExtendUntil()) != []
 
 
+def test_turns_pair_up_and_one_go_is_its_median() -> None:
+    def block(turns: dict[str, list[list[float]]]) -> float:
+        records = [
+            record([v for turn in of for v in turn], of=trial(name), turns=[len(turn) for turn in of])
+            for name, of in turns.items()
+        ]
+        (comparison,) = compare(records, Compare())
+        assert comparison.ratio is not None
+        return comparison.ratio.value
+
+    # The machine is slow in the second turn, which has more values of one than of two: medians over all would say 0.5.
+    slow = {"one": [[0.1], [0.2, 0.2, 0.2]], "two": [[0.1, 0.1, 0.1], [0.2]]}
+    assert block(slow) == pytest.approx(1.0)
+    assert block({name: [[v for turn in of for v in turn]] for name, of in slow.items()}) == pytest.approx(0.5)
+    assert block({"one": [[0.1, 0.3, 0.1]], "two": [[0.4, 0.2], [0.2]]}) == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize(
     ("facts", "name"),
     [
