@@ -50,8 +50,8 @@ def log_ratio(turns_a: Sequence[Seconds], turns_b: Sequence[Seconds]) -> float:
     """The logarithm of a's speed over b's in one block, from the values in each turn of the two processes.
 
     Turn i of a was next to turn i of b, so their values pair up, the first with the first; the block's ratio is the median over
-    all pairs. What the machine did to both, or in some of the turns, does not count. With one value each it is their ratio. What
-    only one has is left out. Raises ValueError if there is no pair.
+    all pairs. What the machine did to both, or in some of the turns, does not count. With one value each it is their ratio.
+    What only one has is left out. Raises ValueError if there is no pair.
     """
     turns = zip(turns_a, turns_b, strict=False)
     pairs = [pair for turn_a, turn_b in turns for pair in zip(turn_a, turn_b, strict=False)]
