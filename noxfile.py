@@ -84,7 +84,7 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What the harness costs: hand-written loops against it, and its overheads; on a quiet machine, hours; `--resume` goes on."""
+    """What the harness costs: hand-written loops against it, and its overheads. Takes hours; `--resume` goes on."""
     install_everything(session)
     session.run("python", "-m", "benchmarks.against_handwritten", *session.posargs)
     session.run("python", "-m", "benchmarks.overhead")

@@ -33,7 +33,8 @@ def results(folder: Path, quick: dict[str, float]) -> Results:
             # No interval is that narrow, so blocks are added until there may be no more.
             extend_until={"half_width": 1e-9, "max_blocks": MOST},
             output=str(folder),
-            measure=quick | {"value_seconds": 0.01, "warmup_steps": 3},
+            # Twenty values, so that what else runs here for a moment does not make the median.
+            measure=quick | {"value_seconds": 0.01, "warmup_steps": 3, "min_values": 20, "queries": 200},
         )
         return suite.run()
 
