@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mlbench_core.stats.ratio import Ratio, ratio
 from mlbench_core.stats.verdict import Verdict, verdict
@@ -46,7 +46,7 @@ NOISES = (
     Noise("shared machine, heavy tails", 0.018, heavy=True),
     Noise("shared machine, a neighbour comes and goes", 0.018, neighbour=0.6),
 )
-ALONE = Noise("the same, one process after the other", 0.018, neighbour=0.6, turns=False)
+ALONE = evolve(NOISES[-1], name="the same, one process after the other", turns=False)
 """What turns are for: the last of `NOISES` without them."""
 TURNS, VALUES = 10, 4
 """Turns of a process, and values in each."""

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from attrs import evolve
 from scipy import stats
 
 from mlbench_core.stats.ratio import log_ratio
@@ -45,7 +44,6 @@ def test_the_simulation_compares_as_results_do() -> None:
 
 def test_turns_find_what_one_process_after_the_other_cannot() -> None:
     """Why turns: on the same machine, whose neighbour comes and goes, hardly a slowdown of 5 % is found without them."""
-    assert evolve(NOISES[-1], name=ALONE.name, turns=False) == ALONE
     assert power(ALONE, Compare(), slowdown=1.05, blocks=10, experiments=EXPERIMENTS, seed=3) < 0.1
     assert (
         false_alarms(ALONE, Compare(), blocks=10, experiments=EXPERIMENTS, seed=1) <= 0.019
