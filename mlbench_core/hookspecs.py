@@ -119,6 +119,7 @@ class FrameworkSpec:
         """Puts the model on the device with `weights`, makes the optimiser, prepares the step (compiled lazily).
 
         weights: a float32 array for every parameter of the table, in the tree's layout; cast to the plan's type here.
+        Where `plan.task` is "infer" nobody asks for a training step: make no optimiser, whose memory would count in.
         """
 
     @hookspec(firstresult=True)

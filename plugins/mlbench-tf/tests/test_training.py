@@ -69,6 +69,17 @@ def test_gradients_leave_dropout_where_it_was():
     assert losses(one, 2) == pytest.approx(losses(other, 2), rel=1e-6)  # float32; threads may add in another order
 
 
+def test_a_session_made_to_infer_holds_no_optimiser(tmp_path):
+    chosen = evolve(plan(SMALL["mlp"]), task="infer")
+    session = training.make_session(
+        training.build_model(SMALL["mlp"], chosen), initial_weights(SMALL["mlp"], 0), chosen
+    )
+    session = training.load(session, training.save(session, tmp_path / "model"))
+    assert session.optimizer is None
+    with pytest.raises(AssertionError, match="made to infer"):
+        losses(session, 1)
+
+
 @pytest.mark.parametrize("execution", ["graph", "compiled"])
 def test_loading_traces_nothing_again(execution, tmp_path):
     session = start(SMALL["mlp"], "fp32", execution)

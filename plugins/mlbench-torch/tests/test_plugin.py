@@ -183,6 +183,30 @@ def test_a_compiled_worker_starts_cold() -> None:
     assert run.returncode == 0, "PyTorch no longer knows the variable"
 
 
+INFERRING = """
+import sys
+import numpy as np
+import mlbench_torch.plugin as plugin
+from mlbench_core.architecture import initial_weights
+from mlbench_core.hookspecs import Batch
+from mlbench_core.models.mlp import mlp
+from mlbench_core.trial import Plan
+
+architecture = mlp((9,), 4)
+plan = Plan("cpu", "fp32", "eager", 6, architecture.optimizer, 1, 0, "infer")
+session = plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
+plugin.infer(session, plugin.place_batch(session, Batch(np.ones((6, 9), np.float32), np.zeros(6, np.int32))))
+assert session.optimizer is None
+assert "optimizer" not in plugin.read_knobs(session)
+sys.exit("torch._dynamo" in sys.modules)
+"""
+
+
+def test_inferring_neither_makes_an_optimiser_nor_imports_the_compiler() -> None:
+    run = subprocess.run([sys.executable, "-c", INFERRING], check=False)
+    assert run.returncode == 0, "torch._dynamo was imported, and inference is slower beside it"
+
+
 def test_fp16_scales_the_loss_without_changing_the_step() -> None:
     architecture = small(Dense(2))
     batch = Batch(np.random.default_rng(0).standard_normal((6, 3), np.float32), np.zeros(6, np.int32))

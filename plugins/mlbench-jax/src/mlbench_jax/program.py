@@ -77,8 +77,8 @@ def make_program(network: Network, optimizer: optax.GradientTransformation, prec
             # that factor in float32, where 0.9 is off by 2e-8. Harmless in float32; here it would hide what the ladder looks
             # for, so the two are kept apart.
             gradients = jax.lax.optimization_barrier(gradients)  # type: ignore[no-untyped-call]
-        moments = optimizer.init(params) if state.optimizer is None else state.optimizer
-        updates, moments = optimizer.update(unscaled(gradients), moments, params)
+        assert state.optimizer is not None, "this session was made to infer"
+        updates, moments = optimizer.update(unscaled(gradients), state.optimizer, params)
         params = optax.apply_updates(params, updates)
         return State(after._replace(params=params), moments), loss
 

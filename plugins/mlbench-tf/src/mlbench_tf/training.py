@@ -51,12 +51,15 @@ class Model:
 
 @define
 class Session:
-    """A model at work. `step`, `predict` and `differentiate` are wrapped for the plan's execution and trace lazily."""
+    """A model at work. `step`, `predict` and `differentiate` are wrapped for the plan's execution and trace lazily.
+
+    optimizer: None in a session made to infer, whose memory it would otherwise count in.
+    """
 
     model: Model
     plan: Plan
     device: str
-    optimizer: SGD | AdamW
+    optimizer: SGD | AdamW | None
     step: Any
     predict: Any
     differentiate: Any
@@ -86,14 +89,16 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
     for name, parameter in table.items():
         model.bindings[name].native.assign(_to_native(weights[name], parameter, model.bindings[name]))
     trained = [(p, model.bindings[p.name].native.value) for p in table.values() if p.trainable]
-    with tf.device(where):
-        optimizer = RULES[plan.optimizer.name](plan.optimizer, trained, _variable_type(plan))
+    optimizer = None
+    if plan.task == "train":
+        with tf.device(where):
+            optimizer = RULES[plan.optimizer.name](plan.optimizer, trained, _variable_type(plan))
     functions = _functions(model.network, [variable for _, variable in trained], optimizer, plan, where)
     return Session(model, plan, where, optimizer, *map(WRAPPERS[plan.execution], functions))
 
 
 def _functions(
-    network: Any, variables: list[Any], optimizer: SGD | AdamW, plan: Plan, where: str
+    network: Any, variables: list[Any], optimizer: SGD | AdamW | None, plan: Plan, where: str
 ) -> tuple[Callable[..., Any], ...]:
     """The training step, the prediction and the gradients as plain functions of tensors.
 
@@ -110,6 +115,7 @@ def _functions(
         return gradient if scale is None else gradient / tf.cast(scale, gradient.dtype)
 
     def step(x: Any, labels: Any) -> Any:
+        assert optimizer is not None, "this session was made to infer"
         with tf.device(where):
             with tf.GradientTape() as tape:
                 loss = loss_of(network(x, training=True), labels)
@@ -214,7 +220,8 @@ def save(session: Session, path: Path) -> Path:
 def load(session: Session, path: Path) -> Session:
     """The same session with the values in the file and an optimiser as before its first step."""
     session.model.network.load_weights(path)
-    session.optimizer.reset()
+    if session.optimizer is not None:
+        session.optimizer.reset()
     return session
 
 
