@@ -43,11 +43,11 @@ class Model:
 
 @define
 class Session:
-    """A model at work. The generator is dropout's."""
+    """A model at work. The generator is dropout's; the optimiser is None in a session made to infer."""
 
     model: Model
     plan: Plan
-    optimizer: UpdateRule
+    optimizer: UpdateRule | None
     generator: np.random.Generator
 
     def mode(self, training: bool) -> Mode:
@@ -141,7 +141,7 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
             raise PluginError(f"numpy: {name} has shape {variable.shape}, its weights have {value.shape}")
         variable.value = value
     trained = [(parameter, model.variables[name]) for name, parameter in table.items() if parameter.trainable]
-    optimizer = RULES[plan.optimizer.name](plan.optimizer, trained)
+    optimizer = RULES[plan.optimizer.name](plan.optimizer, trained) if plan.task == "train" else None
     return Session(model, plan, optimizer, np.random.default_rng(plan.seed))
 
 
@@ -159,6 +159,7 @@ def infer(session: Session, batch: Placed) -> Array:
 
 def train_step(session: Session, batch: Placed) -> Any:
     """Forward, backward, update; returns the loss before the update."""
+    assert session.optimizer is not None, "this session was made to infer"
     logits = session.model.root.forward(batch[0], session.mode(training=True))
     loss, dlogits = cross_entropy(logits, batch[1])
     session.model.root.backward(dlogits)

@@ -47,8 +47,8 @@ PER_CYCLE = {"avx512f": 64, "avx2": 32, "neon": 64}
 """float32 operations per core and cycle at most: two fused multiply-adds on full vectors, of 512 or 256 bits. Arm's vectors
 have 128 bits on many cores, 256 on a Neoverse V1 and 512 on an A64FX; the flags do not tell which."""
 NARROW = 64
-"""A matrix unit does this many times float32's operations on 16-bit numbers at most: 4,096 per cycle. AMX does 1,024
-multiply-adds, so half of that."""
+"""A matrix unit does this many times float32's operations on 16-bit numbers at most: 4,096 per cycle. AMX does a quarter of
+that: 16 x 16 x 32 multiply-adds in 16 cycles."""
 TURBO = 2.0
 """No processor runs faster than this many times the frequency that it states, where it states no highest one."""
 UNKNOWN = 2.0
