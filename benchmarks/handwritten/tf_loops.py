@@ -210,6 +210,7 @@ def main() -> None:
     """Does the jobs one after another."""
     tf.config.threading.set_intra_op_parallelism_threads(JOBS[0].threads)
     tf.config.threading.set_inter_op_parallelism_threads(JOBS[0].threads)
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # "fp32" means float32
     for job in JOBS:
         keras.utils.set_random_seed(0)
         model, batches = build(job), place(job)
