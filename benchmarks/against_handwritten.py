@@ -40,14 +40,9 @@ TOKEN_IDS = 17
 SEARCH = Measure(
     warmup_steps=10, warmup_seconds=0.5, steady_window=5, steady_limit=10, min_values=1, min_seconds=0, queries=1
 )
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(4 << 30)}
 """For both arms. Left alone, glibc decides by what was allocated before whether freed memory goes back to the system, and
-PyTorch's BERT then takes 9,000 or 50,000 page faults a step: 5 % of its time that have nothing to do with either loop.
-Likewise NumPy asks for huge pages under its large arrays, and whose memory lies on them afterwards is chance: here all may."""
+PyTorch's BERT then takes 9,000 or 50,000 page faults a step: 5 % of its time that have nothing to do with either loop."""
 HALF_WIDTH = 0.008
 """Of the 95 % interval: then the 90 % interval of a pair that is alike lies within 1 % of 1 with something to spare."""
 MIN_VALUES = 8
