@@ -38,7 +38,8 @@ REFERENCE = "numpy"
 
 # Install hints: the only place where the core knows a framework by its name.
 INSTALL_HINTS = {"pytorch": "mlbench-torch", "tensorflow": "mlbench-tf", "jax": "mlbench-jax"}
-ALIASES = {"torch": "pytorch", "tf": "tensorflow"}
+ALIASES = {hint.removeprefix("mlbench-"): name for name, hint in INSTALL_HINTS.items()}
+"""A framework answers to the short name of its distribution, too."""
 
 # A framework can run without these; who needs them says so.
 OPTIONAL_HOOKS = {"worker_environment", "gradients", "memory_probe", "read_knobs", "compilations"}

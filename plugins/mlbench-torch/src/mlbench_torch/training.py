@@ -82,7 +82,8 @@ class Session:
 
     def train_step(self, batch: Placed) -> Tensor:
         """One update; the loss before it, (), on the device."""
-        assert self.optimizer is not None, "this session was made to infer"
+        optimizer = self.optimizer
+        assert optimizer is not None, "this session was made to infer"
         if not self.module.training:
             self.module.train()
         if batch.size != self.samples:
@@ -90,8 +91,8 @@ class Session:
             self.samples = batch.size
         loss = self.loss(self.forward(batch.x), batch.y)
         self.backward(loss)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         return loss.detach()
 
     def infer(self, batch: Placed) -> Tensor:
