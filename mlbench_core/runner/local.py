@@ -31,6 +31,10 @@ GRACE_S = 1.0
 """A worker that has said its last word, or closed its events, has this long to leave."""
 
 
+WORKER = "from mlbench_core.worker.__main__ import main; main()"
+"""`python -m mlbench_core.worker` does the same two frames of `runpy` deeper: see `worker/trampoline.py`."""
+
+
 @frozen
 class ExecutorSetting:
     """What an executor needs besides the job: the interpreter, the time limit, the log file, and whom to tell of events."""
@@ -83,7 +87,7 @@ def converse(
     with (
         setting.log.open("wb") as log,
         subprocess.Popen(
-            [setting.python, "-m", "mlbench_core.worker"],
+            [setting.python, "-c", WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

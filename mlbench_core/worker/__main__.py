@@ -15,11 +15,20 @@ import os  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, NoReturn  # noqa: E402
+
+from mlbench_core.worker.trampoline import Asking, trampoline  # noqa: E402
 
 
-def main() -> int:
-    """Runs the one job; returns the exit status, 0 whenever a final event was written."""
+def main() -> NoReturn:
+    """Does the one job and leaves, with status 0 whenever a final event was written."""
+    trampoline(_job())
+    # A framework's own threads may hang or crash while the interpreter winds down; the result is already with the parent.
+    os._exit(0)
+
+
+def _job() -> Asking[None]:
+    """Reads the job, has it done, and says what came of it."""
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
@@ -37,7 +46,7 @@ def main() -> int:
     from mlbench_core.errors import MlbenchError, UnsupportedError
 
     try:
-        _work(json.loads(text), emit, turn)
+        yield from _work(json.loads(text), emit, turn)
     except UnsupportedError as error:
         emit("failed", status="unsupported", reason=str(error))
     except MlbenchError as error:
@@ -54,10 +63,9 @@ def main() -> int:
     )
     sys.stdout.flush()
     sys.stderr.flush()
-    return 0
 
 
-def _work(payload: dict[str, Any], emit: Callable[..., None], turn: Callable[[], None]) -> None:
+def _work(payload: dict[str, Any], emit: Callable[..., None], turn: Callable[[], None]) -> Asking[None]:
     """Runs a trial, climbs the parity ladder, or says what a framework is; CPUs are set before anything starts threads."""
     ((kind, data),) = payload.items()
     _pin((data["trial"] if kind == "trial" else data)["threads"])
@@ -66,7 +74,8 @@ def _work(payload: dict[str, Any], emit: Callable[..., None], turn: Callable[[],
     if kind == "trial":
         from mlbench_core.worker.tasks import run
 
-        emit("done", measured=to_json(run(from_json(data, Job), emit, turn, STARTED)))
+        measured = yield from run(from_json(data, Job), emit, turn, STARTED)
+        emit("done", measured=to_json(measured))
     elif kind == "inspect":
         from mlbench_core.trial import Plan
         from mlbench_core.worker.stage import enter
@@ -89,6 +98,4 @@ def _pin(threads: int) -> None:
 
 
 if __name__ == "__main__":
-    status = main()
-    # A framework's own threads may hang or crash while the interpreter winds down; the result is already with the parent.
-    os._exit(status)
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -11,19 +12,20 @@ from attrs import evolve
 from mlbench_core.trial import Measured
 from mlbench_core.worker import memory, strain, timing
 from mlbench_core.worker.stage import Stage
+from mlbench_core.worker.trampoline import Asking
 
 
-def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -> Measured:
+def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -> Asking[Measured]:
     """First step, warm-up, values, and what tells whether the values can be trusted."""
     thresholds = stage.job.trial.measure
     with stage.phase("first_step"):
-        first = loop.run(1)
+        first = yield partial(loop.run, 1)
     with stage.phase("warmup"):
-        calibration, settled = timing.warm_up(loop, thresholds, stage.job.calibration)
+        calibration, settled = yield from timing.warm_up(loop, thresholds, stage.job.calibration)
     in_use: list[int] = []
     compiled, strained = _compilations(stage, session), strain.counters()
     with stage.phase("measure"):
-        turns = timing.measure_values(
+        turns = yield from timing.measure_values(
             loop,
             calibration.steps_per_value,
             thresholds,

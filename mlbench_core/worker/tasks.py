@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,12 +27,13 @@ from mlbench_core.worker.measuring import measure
 from mlbench_core.worker.peak import measure_peak
 from mlbench_core.worker.stage import Emit, Stage, set_up
 from mlbench_core.worker.training import accuracy, train
+from mlbench_core.worker.trampoline import Asking
 
 RING = 8
 """Batches that take turns while measuring: enough that no step sees what the last one left in a cache of activations."""
 
 
-def run(job: Job, emit: Emit, wait: timing.Turn, started: float | None = None) -> Measured:
+def run(job: Job, emit: Emit, wait: timing.Turn, started: float | None = None) -> Asking[Measured]:
     """Runs the job's trial and returns what was measured.
 
     wait: called when the job takes turns, returns when it is this worker's.
@@ -53,7 +55,7 @@ def run(job: Job, emit: Emit, wait: timing.Turn, started: float | None = None) -
     )
     memory.reset_host_peak()
     finish = _train if job.trial.task == "train" else _infer
-    session, measured = finish(stage, session, measured)
+    session, measured = yield from finish(stage, session, measured)
     with stage.phase("teardown"):
         probe = stage.framework.memory_probe(session) if "memory_probe" in stage.framework.hooks else []
         measured = evolve(measured, memory=[*probe, *memory.host_peak()])
@@ -101,20 +103,20 @@ def _place(stage: Stage, session: Any, source: Iterator[Batch], count: int) -> l
     return placed
 
 
-def _train(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measured]:
+def _train(stage: Stage, session: Any, measured: Measured) -> Asking[tuple[Any, Measured]]:
     trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
     scratch = Path(stage.job.scratch)
     # Measuring trains the model; the real training must start from the same weights as everybody's, so keep them.
     start = framework.save(session, scratch / "start") if trial.block == 0 else None
     ring = _place(stage, session, batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, 0), RING)
     loop = timing.Loop(framework.train_step, framework.synchronize, session, ring)
-    measured = measure(stage, session, loop, measured)
+    measured = yield from measure(stage, session, loop, measured)
     if start is None:
         return session, measured
     if stage.turn:
         stage.turn()  # the others may want another one before this one trains for minutes
     with stage.phase("step_latency"):
-        latencies, dispatches = loop.each(trial.measure.latency_steps, trial.measure.latency_seconds)
+        latencies, dispatches = yield partial(loop.each, trial.measure.latency_steps, trial.measure.latency_seconds)
     del ring, loop
     session = framework.load(session, start)
     with stage.phase("train"):
@@ -165,15 +167,17 @@ def bytes_on_disk(path: Path) -> int:
     return path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
 
 
-def _infer(stage: Stage, session: Any, measured: Measured) -> tuple[Any, Measured]:
+def _infer(stage: Stage, session: Any, measured: Measured) -> Asking[tuple[Any, Measured]]:
     trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
     source = batches(arrays.x_val, arrays.y_val, trial.batch_size, trial.seed, 0)
     ring = _place(stage, session, source, 8 * RING)
     loop = timing.Loop(framework.infer, framework.synchronize, session, ring)
-    measured = measure(stage, session, loop, measured)
+    measured = yield from measure(stage, session, loop, measured)
     assert measured.calibration is not None
     with stage.phase("latency"):
-        turns = timing.answer_queries(loop, trial.measure.queries, measured.calibration.steps_per_value, stage.turn)
+        turns = yield from timing.answer_queries(
+            loop, trial.measure.queries, measured.calibration.steps_per_value, stage.turn
+        )
     logits = framework.to_numpy(session, framework.infer(session, ring[0]))
     if not np.all(np.isfinite(logits)):
         raise MlbenchError("the logits of an untrained model are not finite")

@@ -1,13 +1,14 @@
 """The clock of a trial: how steps are timed.
 
 One *value* is the time of k steps with one synchronisation at its end. Nothing inside the loop waits for the device: a step
-returns a handle, and only `synchronize` waits.
+returns a handle, and only `synchronize` waits. Functions that return `Asking` have their steps called by the trampoline.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import fmean, stdev
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,7 @@ from attrs import frozen
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Calibration
 from mlbench_core.worker.steadiness import level_somewhere, steady
+from mlbench_core.worker.trampoline import Asking
 
 Step = Callable[[Any, Any], Any]
 Synchronize = Callable[[Any, Any], bool]
@@ -70,7 +72,7 @@ class Loop:
         return seconds, dispatches
 
 
-def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> tuple[Calibration, bool | None]:
+def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> Asking[tuple[Calibration, bool | None]]:
     """Steps that do not count, until the process is steady: (k and the steps it took, whether it became steady).
 
     At least `warmup_steps` and `warmup_seconds`; then k is calibrated, and values are taken until two windows of them are
@@ -78,33 +80,35 @@ def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> tuple[Ca
     steps without looking: then steadiness is judged on what is measured, and None is returned here.
     """
     if known is not None:
-        loop.run(known.warmup_steps)
+        yield partial(loop.run, known.warmup_steps)
         return known, None
     start = perf_counter()
     done, chunk, per_step = 0, 1, math.inf
     while done < measure.warmup_steps or perf_counter() - start < measure.warmup_seconds:
-        per_step = loop.run(chunk) / chunk
+        per_step = (yield partial(loop.run, chunk)) / chunk
         done += chunk
         # Larger chunks as it goes on, each of about a value's length, so that the last one is a fair estimate.
         chunk = max(1, min(2 * chunk, math.ceil(measure.value_seconds / per_step)))
-    k, tried = calibrate(loop, per_step if done else loop.run(1), measure)
+    if not done:
+        per_step = yield partial(loop.run, 1)
+    k, tried = yield from calibrate(loop, per_step, measure)
     done += tried
     values: list[float] = []
     window, settled = measure.steady_window, None
     if measure.steady_limit:
         settled, end = False, perf_counter() + measure.max_seconds
         while not settled and len(values) < max(measure.steady_limit, 2 * window) and perf_counter() < end:
-            values.append(loop.run(k))
+            values.append((yield partial(loop.run, k)))
             settled = len(values) >= 2 * window and steady(values[-2 * window : -window], values[-window:])
     return Calibration(k, max(1, done + k * len(values))), settled
 
 
-def calibrate(loop: Loop, per_step: float, measure: Measure) -> tuple[int, int]:
+def calibrate(loop: Loop, per_step: float, measure: Measure) -> Asking[tuple[int, int]]:
     """(k, steps done): the number of steps that takes at least `value_seconds`, tried out from an estimate of one step on."""
     steps = max(1, math.ceil(measure.value_seconds / per_step))
     done = 0
     for _ in range(5):  # each try more than halves what is missing; a machine that keeps changing is not waited for
-        seconds = loop.run(steps)
+        seconds = yield partial(loop.run, steps)
         done += steps
         if seconds >= measure.value_seconds:
             break
@@ -114,7 +118,7 @@ def calibrate(loop: Loop, per_step: float, measure: Measure) -> tuple[int, int]:
 
 def measure_values(
     loop: Loop, steps: int, measure: Measure, turn: Turn | None, after: Callable[[], None] = lambda: None
-) -> list[list[float]]:
+) -> Asking[list[list[float]]]:
     """Values in seconds by turn, of `steps` steps each; `after` is called behind each, outside the clock.
 
     Ends with `min_values` values and `min_seconds`, or early when they agree to within `early_deviation`, or at `max_seconds`.
@@ -129,8 +133,8 @@ def measure_values(
             turns.append([])
             if turn:
                 turn()
-                loop.run(steps)
-        values.append(loop.run(steps))
+                yield partial(loop.run, steps)
+        values.append((yield partial(loop.run, steps)))
         turns[-1].append(values[-1])
         measured += values[-1]
         after()
@@ -142,16 +146,18 @@ def measure_values(
                 return turns
 
 
-def answer_queries(loop: Loop, queries: int, steps: int, turn: Turn | None) -> list[list[float]]:
+def answer_queries(loop: Loop, queries: int, steps: int, turn: Turn | None) -> Asking[list[list[float]]]:
     """Seconds of each query by turn, one at a time. turn: called before each tenth, and `steps` that do not count follow it.
     Without it all queries are one turn."""
     if turn is None:
-        return [loop.each(queries)[0]]
+        seconds, _ = yield partial(loop.each, queries)
+        return [seconds]
     turns: list[list[float]] = []
     for part in range(1, QUERY_TURNS + 1):
         turn()
-        loop.run(steps)
-        turns.append(loop.each(queries * part // QUERY_TURNS - sum(map(len, turns)))[0])
+        yield partial(loop.run, steps)
+        seconds, _ = yield partial(loop.each, queries * part // QUERY_TURNS - sum(map(len, turns)))
+        turns.append(seconds)
     return turns
 
 

@@ -20,6 +20,7 @@ from mlbench_core.thresholds import Flags, Measure
 from mlbench_core.trial import Calibration, Job, Measured, Record, Task, Trial
 from mlbench_core.worker import measuring, peak, stage, tasks, timing, training
 from mlbench_core.worker.timing import Loop
+from mlbench_core.worker.trampoline import trampoline
 
 MEASURE = Measure(
     warmup_steps=5, warmup_seconds=0.05, value_seconds=0.01, min_seconds=0.4, min_values=40, early_deviation=0
@@ -62,7 +63,7 @@ def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             monkeypatch.setenv(name, value)
         trial = Trial("fake", "mlp", "digits", "cpu", 32, "fp32", "eager", task, 1, 0, 0, 1, evolve(MEASURE, **changed))
         job = Job(trial, load_registry(Path()).models["mlp"].source, str(data), str(tmp_path), known, wait is not None)
-        return tasks.run(job, lambda _event, **_facts: None, wait or (lambda: None))
+        return trampoline(tasks.run(job, lambda _event, **_facts: None, wait or (lambda: None)))
 
     return run
 

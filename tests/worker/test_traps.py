@@ -15,6 +15,7 @@ from mlbench_core.testing import fakes
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Job, Trial
 from mlbench_core.worker import memory, strain, tasks
+from mlbench_core.worker.trampoline import trampoline
 
 
 def test_nothing_is_placed_or_read_while_measuring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +45,7 @@ def test_nothing_is_placed_or_read_while_measuring(tmp_path: Path, monkeypatch: 
         if event == "phase":
             phases.append(facts["name"])
 
-    tasks.run(Job(trial, model.source, str(data), str(tmp_path)), emit, lambda: None)
+    trampoline(tasks.run(Job(trial, model.source, str(data), str(tmp_path)), emit, lambda: None))
     assert ("train", "place_batch") in calls  # the watching works
     timed = {"first_step", "warmup", "step_latency"}
     assert [call for call in calls if call[0] in timed] == []
