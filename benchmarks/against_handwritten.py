@@ -21,7 +21,7 @@ from typing import Any
 from attrs import asdict, evolve, frozen
 
 from benchmarks.tables import put, table
-from benchmarks.workers import THREADS, Workers
+from benchmarks.workers import Workers
 from mlbench_core.results.comparisons import by_turn
 from mlbench_core.runner.turns import Play, alone, in_turns
 from mlbench_core.stats.ratio import Ratio, log_ratio, ratio
@@ -38,16 +38,25 @@ TOKEN_IDS = 17
 """The digits' tokens are 0 to 16."""
 
 SEARCH = Measure(
-    warmup_steps=10, warmup_seconds=0.5, steady_window=5, steady_limit=10, min_values=1, min_seconds=0, queries=1
+    warmup_steps=10,
+    warmup_seconds=0.5,
+    steady_window=5,
+    steady_limit=10,
+    min_values=1,
+    min_seconds=0,
+    queries=1,
+    turn_seconds=0.15,
 )
+"""Shorter turns than a run's: a loop of NumPy's, cut into two arms of 3 s here, deviated by 0.6 % between blocks with turns of
+0.5 s and by 0.2 % with turns of 0.1 s. Two values in a turn, after the one that does not count."""
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(4 << 30)}
 """For both arms. Left alone, glibc decides by what was allocated before whether freed memory goes back to the system, and
 PyTorch's BERT then takes 9,000 or 50,000 page faults a step: 5 % of its time that have nothing to do with either loop."""
 HALF_WIDTH = 0.008
 """Of the 95 % interval: then the 90 % interval of a pair that is alike lies within 1 % of 1 with something to spare."""
 MIN_VALUES = 8
-SECONDS = 3.0
-"""Each process is measured for about this long, in turns of a second."""
+SECONDS = 2.0
+"""Each process is measured for about this long: what deviates on one CPU is the process, not the value in it."""
 
 
 @frozen
@@ -84,7 +93,7 @@ def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[floa
         "vocabulary": 30522 if tokens else None,
         "token_ids": TOKEN_IDS if tokens else None,
         "batch_size": 32 if pair.task == "train" else 1,
-        "threads": THREADS,
+        "threads": workers.threads,
         "turn_seconds": SEARCH.turn_seconds,
         **asdict(timing),
     }
@@ -232,6 +241,9 @@ def main() -> None:
     parser.add_argument("--max-blocks", type=int, default=40, help="for pairs whose interval is wider than +-0.8 %%")
     parser.add_argument("--frameworks", nargs="+", default=list(SCRIPTS), choices=list(SCRIPTS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument(
+        "--cpus", type=int, default=1, help="for both arms and for what watches them (see methodology.md)"
+    )
     parser.add_argument("--output", type=Path, default=Path("results/bench"))
     parser.add_argument("--resume", action="store_true", help="go on from the journal in the output folder")
     parser.add_argument("--seed", type=int, default=0)
@@ -241,6 +253,7 @@ def main() -> None:
     if not given.resume:
         journal.unlink(missing_ok=True)
     os.environ |= ALLOCATOR
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-given.cpus :])  # the last: interrupts go to the first
     pairs = [Pair(f, m, t) for f in given.frameworks for m in given.models for t in TASKS]
     until = ExtendUntil(half_width=HALF_WIDTH, max_blocks=max(given.blocks, given.max_blocks))
     measure(pairs, given.blocks, until, journal, Workers(given.output / "logs"), given.seed)

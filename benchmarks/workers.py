@@ -14,16 +14,19 @@ from mlbench_core.runner.turns import Play, alone
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Calibration, Job, Record, Task, Trial
 
-THREADS = len(os.sched_getaffinity(0))
 TIME_LIMIT_S = 600.0
 
 
 class Workers:
-    """Starts workers on the digits, adapted to each model's input. logs: the folder for what they print."""
+    """Starts workers on the digits, adapted to each model's input, on the CPUs that this process may use.
+
+    logs: the folder for what they print.
+    """
 
     def __init__(self, logs: Path) -> None:
         self.registry: Registry = load_registry(Path())
         self.logs = logs
+        self.threads = len(os.sched_getaffinity(0))
         logs.mkdir(parents=True, exist_ok=True)
 
     def data(self, model: str) -> Path:
@@ -54,7 +57,7 @@ class Workers:
         """One trial, without real training; process: a name for it, if others like it run at the same time. Raises RuntimeError
         with the reason if it does not end well."""
         size = 32 if task == "train" else 1
-        trial = Trial(framework, model, "digits", "cpu", size, "fp32", "default", task, 1, 0, 0, THREADS, measure)
+        trial = Trial(framework, model, "digits", "cpu", size, "fp32", "default", task, 1, 0, 0, self.threads, measure)
         job = Job(trial, self.registry.models[model].source, str(self.data(model)), "", known, takes_turns)
         log = self.logs / f"{trial.label}{process}.log"
         record = yield from execute(job, ExecutorSetting(sys.executable, TIME_LIMIT_S, log))
