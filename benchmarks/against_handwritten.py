@@ -38,10 +38,10 @@ TOKEN_IDS = 17
 """The digits' tokens are 0 to 16."""
 
 SEARCH = Measure(
-    warmup_steps=10,
+    warmup_steps=3,
     warmup_seconds=0.5,
-    steady_window=5,
-    steady_limit=10,
+    steady_window=3,
+    steady_limit=6,
     min_values=1,
     min_seconds=0,
     queries=1,
@@ -54,7 +54,7 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": 
 PyTorch's BERT then takes 9,000 or 50,000 page faults a step: 5 % of its time that have nothing to do with either loop."""
 HALF_WIDTH = 0.008
 """Of the 95 % interval: then the 90 % interval of a pair that is alike lies within 1 % of 1 with something to spare."""
-MIN_VALUES = 8
+MIN_VALUES = 6
 SECONDS = 2.0
 """Each process is measured for about this long: what deviates on one CPU is the process, not the value in it."""
 
