@@ -97,8 +97,8 @@ class Monitor:
 def _resident(pid: int, proc: Path = Path("/proc")) -> Iterator[Callable[[], int]]:
     """What tells a process's resident bytes, as long as it runs: then psutil.NoSuchProcess or ProcessLookupError is raised.
 
-    A sample takes time from a worker that uses all CPUs. Where there is Linux's /proc its file stays open and is read again: 45 us
-    after a sleep, where psutil took 136 and slowed a loop on the same CPU by 0.25 % (standard error 0.11 %).
+    A sample takes time from a worker that uses all CPUs. Where there is Linux's /proc its file stays open and is read again:
+    45 us after a sleep, where psutil took 136 and slowed a loop on the same CPU by 0.25 % (standard error 0.11 %).
     """
     if not (proc / "self" / "statm").exists():
         process = psutil.Process(pid)
