@@ -136,6 +136,13 @@ def test_the_callers_arrays_stay_as_they_were():
         np.testing.assert_array_equal(weights[name], value)
 
 
+def test_denormals_are_flushed():
+    """On a CPU, without being asked: why mlbench asks PyTorch to do the same."""
+    smallest = np.full(1000, np.finfo(np.float32).tiny)
+    assert (smallest / 2).all()
+    assert not np.asarray(jax.jit(lambda x: x / 2)(smallest)).view(np.int32).any()
+
+
 def test_knobs_are_read_back():
     knobs = plugin.read_knobs(start(SMALL["mlp"], "fp32"))
     assert (knobs["parameters"], knobs["product_types"], knobs["product_precision"]) == (

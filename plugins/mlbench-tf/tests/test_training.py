@@ -105,6 +105,19 @@ def test_embedding_gradients_that_repeat_a_token_add_up():
     assert np.flatnonzero(np.abs(found).sum(1)).tolist() == [7]
 
 
+@pytest.mark.parametrize("execution", device.EXECUTIONS)
+def test_denormals_are_flushed(execution):
+    """On a CPU, without being asked: why mlbench asks PyTorch to do the same.
+
+    1.5e-38 is a normal number, a quarter of it is not.
+    """
+    architecture = Architecture("one", Sequential({"one": Dense(1)}), (1,), 1, Optimizer("sgd", 2**-5, momentum=0.25))
+    session = start(architecture, "fp32", execution)
+    session.optimizer.slots[0][1].assign(np.full((1, 1), 1.5e-38, np.float32))
+    training.to_numpy(session.step(np.zeros((8, 1), np.float32), np.zeros(8, np.int64)))
+    assert session.optimizer.slots[0][1].numpy().item() == 0
+
+
 def test_knobs_are_read_back():
     session = start(SMALL["resnet"], "fp16")
     knobs = training.read_knobs(session)

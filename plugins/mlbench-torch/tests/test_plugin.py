@@ -175,6 +175,36 @@ def test_knobs_and_memory_on_a_cpu() -> None:
     assert plugin.memory_probe(session) == []
 
 
+@pytest.mark.parametrize(("precision", "flushed"), [("fp32", True), ("bf16", True), ("default", False), ("fp64", True)])
+def test_denormals_are_flushed_except_as_pytorch_comes(precision: str, flushed: bool) -> None:
+    session = session_of(small(Dense(2)), plan_of(precision=precision))
+    assert plugin.read_knobs(session)["flush_denormal"] == str(flushed)
+    half = torch.tensor(2.0**-126) / 2
+    assert (half.view(torch.int32) == 0) == flushed
+
+
+FLUSHING = """
+import torch
+import mlbench_torch.plugin as plugin
+from mlbench_core.architecture import initial_weights
+from mlbench_core.models.mlp import mlp
+from mlbench_core.trial import Plan
+
+architecture = mlp((4096,), 4)  # large enough that PyTorch's threads are at work while the model is built
+plan = Plan("cpu", "fp32", "eager", 6, architecture.optimizer, 2, 0, "train")
+session = plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
+knobs = plugin.read_knobs(session)
+assert (knobs["threads"], knobs["flush_denormal"]) == ("2", "True"), knobs
+torch.set_flush_denormal(False)  # here; the other thread goes on as it was started
+assert plugin.read_knobs(session)["flush_denormal"] == "False"
+"""
+
+
+def test_every_thread_flushes_denormals() -> None:
+    run = subprocess.run([sys.executable, "-c", FLUSHING], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_compiled_worker_starts_cold() -> None:
     assert plugin.worker_environment(plan_of(execution="default")) == {}
     variables = plugin.worker_environment(plan_of(execution="compiled"))

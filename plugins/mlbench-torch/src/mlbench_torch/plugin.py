@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,9 @@ def framework_info() -> FrameworkInfo:
 @hookimpl
 def build_model(architecture: Architecture, plan: Plan) -> Model:
     """torch.nn modules, on the host until make_session places them."""
-    from mlbench_torch import lowering
+    from mlbench_torch import lowering, settings
 
+    settings.apply(plan)  # before anything starts PyTorch's threads
     return lowering.build(architecture)
 
 
@@ -64,6 +66,12 @@ def train_step(session: Session, batch: Placed) -> Tensor:
 def infer(session: Session, batch: Placed) -> Tensor:
     """The logits' tensor."""
     return session.infer(batch)
+
+
+@hookimpl
+def inference_mode(session: Session) -> AbstractContextManager[Any]:
+    """PyTorch's own, and the model in evaluation mode."""
+    return session.inference_mode()
 
 
 @hookimpl
