@@ -34,9 +34,6 @@ MODELS = ("mlp", "resnet18", "bert-mini")
 TASKS: tuple[Task, ...] = ("train", "infer")
 COMPARE = Compare(delta=0.01, alpha=0.05)
 """Equivalent within 1 %; each pair is a question of its own, so nothing is adjusted."""
-TOKEN_IDS = 17
-"""The digits' tokens are 0 to 16."""
-
 SEARCH = Measure(
     warmup_steps=3,
     warmup_seconds=0.5,
@@ -90,9 +87,8 @@ def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[floa
         "task": pair.task,
         "input_shape": list(arrays.input_shape),
         "num_classes": arrays.num_classes,
+        "batches": str(workers.ring(pair.model, pair.task)),
         "vocabulary": 30522 if tokens else None,
-        "token_ids": TOKEN_IDS if tokens else None,
-        "batch_size": 32 if pair.task == "train" else 1,
         "threads": workers.threads,
         "turn_seconds": SEARCH.turn_seconds,
         **asdict(timing),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from pathlib import Path
 
-from mlbench_core.data import Arrays, open_prepared, prepare
+import numpy as np
+
+from mlbench_core.data import Arrays, batches, open_prepared, prepare
 from mlbench_core.environment import cache_folder
 from mlbench_core.plugins import Registry, load_registry
 from mlbench_core.runner.local import ExecutorSetting, execute
 from mlbench_core.runner.turns import Play, alone
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Calibration, Job, Record, Task, Trial
+from mlbench_core.worker.tasks import RING
 
 TIME_LIMIT_S = 600.0
+BATCH_SIZE: dict[Task, int] = {"train": 32, "infer": 1}
+SEED = 0
 
 
 class Workers:
@@ -44,6 +50,17 @@ class Workers:
         """The prepared data."""
         return open_prepared(str(self.data(model)))
 
+    def ring(self, model: str, task: Task) -> Path:
+        """An .npz file of the very batches that a worker measures with: x (batches, batch size, ...) and y."""
+        arrays = self.arrays(model)
+        x, y, count = (
+            (arrays.x_train, arrays.y_train, RING) if task == "train" else (arrays.x_val, arrays.y_val, 8 * RING)
+        )
+        taken = list(itertools.islice(batches(x, y, BATCH_SIZE[task], SEED, 0), count))
+        file = self.logs / f"{model} {task}.npz"
+        np.savez(file, x=np.stack([batch.x for batch in taken]), y=np.stack([batch.y for batch in taken]))
+        return file
+
     def play(
         self,
         framework: str,
@@ -56,8 +73,21 @@ class Workers:
     ) -> Play[Record]:
         """One trial, without real training; process: a name for it, if others like it run at the same time. Raises RuntimeError
         with the reason if it does not end well."""
-        size = 32 if task == "train" else 1
-        trial = Trial(framework, model, "digits", "cpu", size, "fp32", "default", task, 1, 0, 0, self.threads, measure)
+        trial = Trial(
+            framework,
+            model,
+            "digits",
+            "cpu",
+            BATCH_SIZE[task],
+            "fp32",
+            "default",
+            task,
+            1,
+            SEED,
+            0,
+            self.threads,
+            measure,
+        )
         job = Job(trial, self.registry.models[model].source, str(self.data(model)), "", known, takes_turns)
         log = self.logs / f"{trial.label}{process}.log"
         record = yield from execute(job, ExecutorSetting(sys.executable, TIME_LIMIT_S, log))

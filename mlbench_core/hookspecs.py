@@ -23,6 +23,7 @@ import pluggy
 from attrs import field, frozen
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import numpy as np
@@ -140,6 +141,18 @@ class FrameworkSpec:
     @hookspec(firstresult=True)
     def infer(self, session: Session, batch: Any) -> Handle:
         """Logits (batch, classes) in evaluation mode for a placed batch, as a handle. HOT: no waiting, no copies."""
+
+    @hookspec(firstresult=True)
+    def inference_mode(self, session: Session) -> AbstractContextManager[Any]:
+        """For a framework that has such a mode: what a loop of `infer` is run in, entered once before its first call as users
+        do. `infer` must give the same outside of it.
+
+        Example::
+
+            @hookimpl
+            def inference_mode(session):
+                return torch.inference_mode()
+        """
 
     @hookspec(firstresult=True)
     def synchronize(self, session: Session, value: Handle) -> bool:

@@ -42,7 +42,7 @@ ALIASES = {hint.removeprefix("mlbench-"): name for name, hint in INSTALL_HINTS.i
 """A framework answers to the short name of its distribution, too."""
 
 # A framework can run without these; who needs them says so.
-OPTIONAL_HOOKS = {"worker_environment", "gradients", "memory_probe", "read_knobs", "compilations"}
+OPTIONAL_HOOKS = {"worker_environment", "inference_mode", "gradients", "memory_probe", "read_knobs", "compilations"}
 
 
 @frozen

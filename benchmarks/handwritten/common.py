@@ -11,29 +11,26 @@ from time import perf_counter
 from typing import Any
 
 LEARNING_RATE = {"mlp": 2**-5, "resnet18": 2**-9, "bert-mini": 2**-12}
-TRAIN_BATCHES, INFER_BATCHES = 8, 64
 
 
 @dataclass(frozen=True)
 class Job:
     """One measurement, as it stands in the JSON argument.
 
+    batches: an .npz file of x (batches, batch size, ...), float32 or int32 token ids, and y (batches, batch size), int32.
     input_shape: of a sample; images are (height, width, channels). vocabulary: rows of the token table, for bert-mini alone.
-    token_ids: ids are drawn from below this; the whole vocabulary if it is None. Data sets use a small part of it, and how
-    far apart the rows lie that a step touches is part of what it costs.
     """
 
     model: str
     task: str
+    batches: str
     input_shape: list[int]
     num_classes: int
-    batch_size: int
     threads: int
     warmup_steps: int
     steps_per_value: int
     values: int
     vocabulary: int | None = None
-    token_ids: int | None = None
     turn_seconds: float = 0.0
 
 
@@ -59,19 +56,11 @@ def prepare(**variables: str) -> list[Job]:
 
 
 def batches(job: Job) -> list[tuple[Any, Any]]:
-    """Seeded NumPy batches (x, labels): float32 from the normal distribution or int32 token ids, and int32 labels."""
+    """The job's NumPy batches (x, labels)."""
     import numpy as np  # not above: it starts threads, which must be bound already
 
-    random = np.random.default_rng(0)
-    shape = (job.batch_size, *job.input_shape)
-
-    def sample() -> Any:
-        if job.vocabulary is None:
-            return random.standard_normal(shape, np.float32)
-        return random.integers(0, job.token_ids or job.vocabulary, shape, np.int32)
-
-    count = TRAIN_BATCHES if job.task == "train" else INFER_BATCHES
-    return [(sample(), random.integers(0, job.num_classes, job.batch_size, np.int32)) for _ in range(count)]
+    with np.load(job.batches) as held:
+        return list(zip(held["x"], held["y"], strict=True))
 
 
 def measure(job: Job, run: Callable[[int], None], num_parameters: int) -> None:

@@ -254,6 +254,20 @@ class FrameworkConformance:
                 assert_close("loss", pair.found.train(batch), pair.expected.train(batch), checks.STEP_LOSS)
                 assert_close("logits", pair.found.infer(batch), pair.expected.infer(batch), checks.STEP_WEIGHTS)
 
+    def test_inference_mode(self, driver: Driver) -> None:
+        _require(driver, "inference_mode")
+        architecture = cases.trained_with(cases.MODELS["resnet"], "sgd")
+        batch = cases.random_batch(architecture)
+        with self.pair(driver, architecture) as pair:
+            for _ in range(2):
+                assert_close("loss", pair.found.train(batch), pair.expected.train(batch), checks.STEP_LOSS)
+                logits = pair.expected.infer(batch)
+                with driver.inference_mode(pair.found.session):
+                    for query in ("first", "second"):
+                        found = pair.found.infer(batch)
+                        assert_close(f"{query} logits inside inference_mode", found, logits, checks.STEP_WEIGHTS)
+                assert_close("logits after inference_mode", pair.found.infer(batch), logits, checks.STEP_WEIGHTS)
+
     def test_seed_decides(self, driver: Driver) -> None:
         batch = cases.random_batch(cases.DROPOUT)
         losses = []

@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -171,7 +172,8 @@ def _infer(stage: Stage, session: Any, measured: Measured) -> Asking[tuple[Any, 
     trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
     source = batches(arrays.x_val, arrays.y_val, trial.batch_size, trial.seed, 0)
     ring = _place(stage, session, source, 8 * RING)
-    loop = timing.Loop(framework.infer, framework.synchronize, session, ring)
+    mode = partial(framework.inference_mode, session) if "inference_mode" in framework.hooks else nullcontext
+    loop = timing.Loop(framework.infer, framework.synchronize, session, ring, mode)
     measured = yield from measure(stage, session, loop, measured)
     assert measured.calibration is not None
     with stage.phase("latency"):

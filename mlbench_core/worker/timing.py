@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from statistics import fmean, stdev
 from time import perf_counter
@@ -31,28 +32,33 @@ QUERY_TURNS = 10
 
 @frozen
 class Loop:
-    """A step bound to its session and a ring of batches that are already on the device."""
+    """A step bound to its session and a ring of batches that are already on the device.
+
+    mode: makes the context that a run of steps is made in, once for all of them.
+    """
 
     step: Step
     synchronize: Synchronize
     session: Any
     batches: Sequence[Any]
+    mode: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def run(self, steps: int) -> float:
         """Seconds for `steps` steps and the one synchronisation after the last."""
         step, session, batches = self.step, self.session, self.batches
         size = len(batches)
         handle = None
-        start = perf_counter()
-        for i in range(steps):
-            handle = step(session, batches[i % size])
-        self.synchronize(session, handle)
-        return perf_counter() - start
+        with self.mode():
+            start = perf_counter()
+            for i in range(steps):
+                handle = step(session, batches[i % size])
+            self.synchronize(session, handle)
+            return perf_counter() - start
 
     def each(self, steps: int, max_seconds: float = math.inf) -> tuple[list[float], list[float]]:
         """At most `steps` steps, synchronised after every one: (seconds of each, seconds until its call returned).
 
-        This is latency, not throughput. Ends after `max_seconds`.
+        This is latency, not throughput: nothing is shared between steps, `mode` neither. Ends after `max_seconds`.
         """
         step, synchronize, session, batches = self.step, self.synchronize, self.session, self.batches
         size = len(batches)

@@ -8,18 +8,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks.workers import Workers
 from mlbench_core.architecture import Architecture
-from mlbench_core.data import DataRequest
+from mlbench_core.data import DataRequest, batches
 from mlbench_core.data.adapt import adapt
 from mlbench_core.data.bundled import digits
 from mlbench_core.models import register_models
 from mlbench_core.plugins import attribute
+from mlbench_core.trial import Task
+from mlbench_core.verify.samples import random_batch
+from mlbench_core.worker.tasks import RING
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "handwritten"
 MODELS = ("mlp", "resnet18", "bert-mini")
-QUICK = {"batch_size": 4, "threads": 1, "warmup_steps": 1, "steps_per_value": 1, "values": 2}
+QUICK = {"threads": 1, "warmup_steps": 1, "steps_per_value": 1, "values": 2}
+BATCHES, BATCH_SIZE = 3, 4
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +51,17 @@ def common() -> ModuleType:
     return module
 
 
-def job(architecture: Architecture, task: str) -> dict[str, Any]:
-    facts = {"model": architecture.name, "task": task, "input_shape": architecture.input_shape, **QUICK}
+def job(architecture: Architecture, task: str, folder: Path) -> dict[str, Any]:
+    file = folder / f"{architecture.name}.npz"
+    taken = [random_batch(architecture, BATCH_SIZE, seed) for seed in range(BATCHES)]
+    np.savez(file, x=np.stack([batch.x for batch in taken]), y=np.stack([batch.y for batch in taken]))
+    facts = {
+        "model": architecture.name,
+        "task": task,
+        "input_shape": architecture.input_shape,
+        "batches": str(file),
+        **QUICK,
+    }
     if architecture.input_kind == "tokens":
         tables = {parameter.name: parameter.shape for parameter in architecture.parameters()}
         facts["vocabulary"] = tables["tokens.table"][0]
@@ -62,8 +77,8 @@ def run(script: str, argument: object) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("script", ["torch_loops.py", "tf_loops.py", "jax_loops.py"])
-def test_every_model_trains_and_infers(script: str, architectures: dict[str, Architecture]) -> None:
-    jobs = [job(architectures[model], task) for model in MODELS for task in ("train", "infer")]
+def test_every_model_trains_and_infers(script: str, architectures: dict[str, Architecture], tmp_path: Path) -> None:
+    jobs = [job(architectures[model], task, tmp_path) for model in MODELS for task in ("train", "infer")]
     lines = run(script, jobs)
     assert len(lines) == len(jobs)
     for asked, line in zip(jobs, lines, strict=True):
@@ -74,8 +89,8 @@ def test_every_model_trains_and_infers(script: str, architectures: dict[str, Arc
         assert min(line["first_step_s"], *values) > 0
 
 
-def test_a_job_alone_needs_no_list(architectures: dict[str, Architecture]) -> None:
-    (line,) = run("jax_loops.py", job(architectures["mlp"], "infer"))
+def test_a_job_alone_needs_no_list(architectures: dict[str, Architecture], tmp_path: Path) -> None:
+    (line,) = run("jax_loops.py", job(architectures["mlp"], "infer", tmp_path))
     assert line["num_parameters"] == architectures["mlp"].num_parameters
 
 
@@ -83,9 +98,13 @@ def test_the_learning_rates_are_the_architectures(architectures: dict[str, Archi
     assert {name: a.optimizer.learning_rate for name, a in architectures.items()} == common.LEARNING_RATE
 
 
-def test_batches_are_seeded_and_in_range(architectures: dict[str, Architecture], common: ModuleType) -> None:
-    asked = common.Job(**{**job(architectures["bert-mini"], "train"), "token_ids": 17})
-    once, again = common.batches(asked), common.batches(asked)
-    assert len(once) == common.TRAIN_BATCHES
-    assert all((x == other).all() and (y == label).all() for (x, y), (other, label) in zip(once, again, strict=True))
-    assert max(x.max() for x, _ in once) < 17
+@pytest.mark.parametrize("task", ["train", "infer"])
+def test_both_arms_have_the_same_batches(task: Task, common: ModuleType, tmp_path: Path) -> None:
+    workers = Workers(tmp_path)
+    held = common.batches(common.Job("mlp", task, str(workers.ring("mlp", task)), [64], 10, **QUICK))
+    arrays = workers.arrays("mlp")
+    x, y = (arrays.x_train, arrays.y_train) if task == "train" else (arrays.x_val, arrays.y_val)
+    assert len(held) == (RING if task == "train" else 8 * RING)
+    for (found, labels), batch in zip(held, batches(x, y, 32 if task == "train" else 1, 0, 0), strict=False):
+        np.testing.assert_array_equal(found, batch.x)
+        np.testing.assert_array_equal(labels, batch.y)

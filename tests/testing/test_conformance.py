@@ -6,8 +6,8 @@ import inspect
 import itertools
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -162,6 +162,13 @@ def load_that_keeps_momentum() -> ModuleType:
     return copy(load=load)
 
 
+@contextmanager
+def inference_mode_that_forgets(session: Any) -> Iterator[None]:
+    for variable in session.model.variables.values():
+        variable.value[...] = 0
+    yield
+
+
 def replanned(**changes: Callable[[Any], Any]) -> ModuleType:
     """Sessions of another plan than was asked for."""
 
@@ -232,6 +239,10 @@ FAULTS = {
         [("test_gradients_change_nothing",)],
     ),
     "load keeps the momentum": (load_that_keeps_momentum(), [("test_save_and_load", "resnet")]),
+    "inference_mode forgets the weights": (
+        copy(inference_mode=inference_mode_that_forgets),
+        [("test_inference_mode",)],
+    ),
     "the learning rate is a float32": (
         optimizer_with(learning_rate=lambda rule: float(np.float32(rule.learning_rate))),
         [("test_lock_step", "mlp", "sgd"), ("test_lock_step", "bert", "adamw")],
@@ -278,6 +289,10 @@ def test_a_misspelt_parameter_or_hook_is_refused() -> None:
         Driver(copy(infer=lambda session, batches: None))
     with pytest.raises(PluginError, match="train_steps"):
         Driver(copy(train_steps=lambda session, batch: None))
+
+
+def test_a_right_inference_mode_passes() -> None:
+    run(copy(inference_mode=lambda session: nullcontext()), "test_inference_mode")
 
 
 def test_hooks_and_precisions_that_are_not_offered_are_skipped() -> None:

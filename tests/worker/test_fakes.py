@@ -3,6 +3,8 @@
 The faults run on a clock that only counts, so nothing else on the machine can raise a flag.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from attrs import evolve
 
 from mlbench_core.config import Config
 from mlbench_core.data import prepare
+from mlbench_core.hookspecs import hookimpl
 from mlbench_core.plugins import load_registry
 from mlbench_core.results.flags import trial_flags
 from mlbench_core.testing import fakes
@@ -141,6 +144,38 @@ def test_latency_is_synchronised_step_by_step(behaviour: Behaviour, dispatch: fl
     seconds, dispatches = Loop(fakes.train_step, fakes.synchronize, session, [32]).each(50)
     assert seconds == pytest.approx([1e-3] * 50)
     assert dispatches == pytest.approx([dispatch] * 50)
+
+
+def test_a_run_of_steps_is_made_in_one_mode_and_a_query_in_none(counting: CountingClock) -> None:
+    session, at = fakes.Session(Behaviour(), {}, 10), []
+
+    @contextmanager
+    def mode() -> Iterator[None]:
+        at.append(session.steps)
+        yield
+        at.append(session.steps)
+
+    loop = Loop(fakes.infer, fakes.synchronize, session, [32], mode)
+    loop.run(5)
+    loop.each(3)
+    loop.run(2)
+    assert at == [0, 5, 8, 10]
+
+
+def test_inference_is_measured_in_the_frameworks_mode(
+    run: Any, counting: CountingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = []
+
+    def mode(session: fakes.Session) -> Any:
+        entered.append(session.steps)
+        return nullcontext()
+
+    monkeypatch.setattr(fakes, "inference_mode", hookimpl(mode), raising=False)
+    measured = run(Behaviour(), KNOWN, "infer", queries=3)
+    assert len(entered) == 2 + len(measured.values)  # the first step, the warm-up, the values
+    run(Behaviour(), KNOWN, "train")
+    assert len(entered) == 2 + len(measured.values)
 
 
 def test_latency_stops_at_its_time(counting: CountingClock) -> None:
