@@ -32,6 +32,10 @@ class Variables(NamedTuple):
     stats: Arrays
     rest: Arrays
 
+    def merged(self) -> Arrays:
+        """All of them in one dict."""
+        return {**self.params, **self.stats, **self.rest}
+
 
 @frozen
 class Network:
@@ -48,8 +52,8 @@ class Network:
 
     def apply(self, variables: Variables, x: jax.Array, training: bool) -> tuple[jax.Array, Variables]:
         """The output for a batch, and the variables after it. To be traced."""
-        keys = {name: jax.random.wrap_key_data(variables.rest[name], impl=kind) for name, kind in self.keys.items()}
-        arrays = {**variables.params, **variables.stats, **variables.rest, **keys}
+        arrays = variables.merged()
+        arrays |= {name: jax.random.wrap_key_data(arrays[name], impl=kind) for name, kind in self.keys.items()}
         flat: Any = {path: arrays[name] for name, path in self.paths.items()}
         module: Any = nnx.merge(self.training if training else self.evaluation, nnx.from_flat_state(flat))
         output = module(x)

@@ -71,7 +71,9 @@ def train_step(session: Session, batch: Placed) -> jax.Array:
 @hookimpl
 def infer(session: Session, batch: Placed) -> jax.Array:
     """The logits' array."""
-    logits: jax.Array = session.program.predict(session.state.variables, batch[0])
+    if session.state is not session.merged_from:
+        session.merge()
+    logits: jax.Array = session.predict(session.merged, batch[0])
     return logits
 
 

@@ -34,7 +34,9 @@ class Session:
         self.network, self.layouts = split(model), layouts(model)
         self.optimizer = make_optimizer(plan.optimizer, model.architecture)
         self.program = make_program(self.network, self.optimizer, self.precision)
+        self.predict = self.program.predict
         self.state: Any = self._start(self._placed(weights))
+        self.merge()
 
     def _placed(self, weights: Weights) -> Arrays:
         """The weights on the device, in the module's layout and the session's type."""
@@ -61,6 +63,10 @@ class Session:
         moments = self.optimizer.init(params) if self.plan.task == "train" else None
         placed: State = jax.device_put(State(Variables(params, stats, rest), moments), self.device)
         return placed
+
+    def merge(self) -> None:
+        """Gathers what `predict` takes from the present state; to be done again once there is another state."""
+        self.merged_from, self.merged = self.state, self.state.variables.merged()
 
     def place(self, batch: Batch) -> Placed:
         """Floats in the type of the parameters, token ids as they are."""
@@ -101,12 +107,12 @@ class Session:
 
     def load(self, path: Path) -> None:
         """Goes on from a saved file with a fresh optimiser; the program stays compiled."""
-        self.state = None  # frees the device's memory before the new arrays need it
+        self.state = self.merged_from = self.merged = None  # frees the device's memory before the new arrays need it
         shapes = {name: layout.native for name, layout in self.layouts.items()}
         self.state = self._start(checkpoint.restore(path, shapes, self.precision.dtype, self.device))
 
     def close(self) -> None:
         """Frees the arrays and the compiled code."""
-        self.state = None
+        self.state = self.merged_from = self.merged = None
         for compiled in (self.program.step, self.program.predict, self.program.backward):
             compiled.clear_cache()
