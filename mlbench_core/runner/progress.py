@@ -15,6 +15,7 @@ WORDS = {
     "first_step": "first step",
     "warmup": "warming up",
     "measure": "measuring",
+    "read_back": "checking that synchronize waits",
     "step_latency": "timing single steps",
     "train": "training",
     "evaluate": "evaluating",

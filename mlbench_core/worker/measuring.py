@@ -33,6 +33,8 @@ def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -
             lambda: in_use.extend(_in_use(stage, session)),
         )
     strained, now_compiled = strain.since(strained), _compilations(stage, session)
+    with stage.phase("read_back"):
+        read_back = _read_back(stage, session, loop, calibration.steps_per_value)
     values = list(itertools.chain(*turns))
     if stage.job.calibration is not None:
         settled = timing.settled_while_measured(values, thresholds)
@@ -45,7 +47,7 @@ def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -
         settled=settled,
         compilations=None if now_compiled is None or compiled is None else now_compiled - compiled,
         memory_during=in_use,
-        read_back_s=_read_back(stage, session, loop, calibration.steps_per_value),
+        read_back_s=read_back,
         strain=strained,
     )
 

@@ -46,14 +46,15 @@ def run(job: Job, emit: Emit, wait: timing.Turn, started: float | None = None) -
     stage, session = set_up(job, emit, wait)
     stage.phases["start"] = start - (start if started is None else started)
     stage.phases["setup"] = perf_counter() - start
-    measured = Measured(
-        framework_version=stage.info.version,
-        versions=stage.info.versions,
-        execution=stage.plan.execution,
-        num_parameters=_count_parameters(stage, session),
-        flops_per_sample=stage.architecture.flops(job.trial.task),
-        knobs=_knobs(stage, session),
-    )
+    with stage.phase("setup"):
+        measured = Measured(
+            framework_version=stage.info.version,
+            versions=stage.info.versions,
+            execution=stage.plan.execution,
+            num_parameters=_count_parameters(stage, session),
+            flops_per_sample=stage.architecture.flops(job.trial.task),
+            knobs=_knobs(stage, session),
+        )
     memory.reset_host_peak()
     finish = _train if job.trial.task == "train" else _infer
     session, measured = yield from finish(stage, session, measured)
@@ -107,9 +108,10 @@ def _place(stage: Stage, session: Any, source: Iterator[Batch], count: int) -> l
 def _train(stage: Stage, session: Any, measured: Measured) -> Asking[tuple[Any, Measured]]:
     trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
     scratch = Path(stage.job.scratch)
-    # Measuring trains the model; the real training must start from the same weights as everybody's, so keep them.
-    start = framework.save(session, scratch / "start") if trial.block == 0 else None
-    ring = _place(stage, session, batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, 0), RING)
+    with stage.phase("setup"):
+        # Measuring trains the model; the real training must start from the same weights as everybody's, so keep them.
+        start = framework.save(session, scratch / "start") if trial.block == 0 else None
+        ring = _place(stage, session, batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, 0), RING)
     loop = timing.Loop(framework.train_step, framework.synchronize, session, ring)
     measured = yield from measure(stage, session, loop, measured)
     if start is None:
@@ -170,8 +172,9 @@ def bytes_on_disk(path: Path) -> int:
 
 def _infer(stage: Stage, session: Any, measured: Measured) -> Asking[tuple[Any, Measured]]:
     trial, framework, arrays = stage.job.trial, stage.framework, stage.arrays
-    source = batches(arrays.x_val, arrays.y_val, trial.batch_size, trial.seed, 0)
-    ring = _place(stage, session, source, 8 * RING)
+    with stage.phase("setup"):
+        source = batches(arrays.x_val, arrays.y_val, trial.batch_size, trial.seed, 0)
+        ring = _place(stage, session, source, 8 * RING)
     mode = partial(framework.inference_mode, session) if "inference_mode" in framework.hooks else nullcontext
     loop = timing.Loop(framework.infer, framework.synchronize, session, ring, mode)
     measured = yield from measure(stage, session, loop, measured)
@@ -180,7 +183,8 @@ def _infer(stage: Stage, session: Any, measured: Measured) -> Asking[tuple[Any, 
         turns = yield from timing.answer_queries(
             loop, trial.measure.queries, measured.calibration.steps_per_value, stage.turn
         )
-    logits = framework.to_numpy(session, framework.infer(session, ring[0]))
+    with stage.phase("teardown"):
+        logits = framework.to_numpy(session, framework.infer(session, ring[0]))
     if not np.all(np.isfinite(logits)):
         raise MlbenchError("the logits of an untrained model are not finite")
     return session, evolve(measured, latencies=list(itertools.chain(*turns)), query_turns=[len(turn) for turn in turns])

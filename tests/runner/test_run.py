@@ -110,7 +110,7 @@ def test_phases_are_told_apart(results: Results) -> None:
             "train": ["step_latency", "train", "evaluate", "save", "teardown"],
             "infer": ["latency", "teardown", "peak"],
         }[record.trial.task]
-        first = ["start", "setup", "first_step", "warmup", "waiting", "measure"]
+        first = ["start", "setup", "first_step", "warmup", "waiting", "measure", "read_back"]
         assert list(record.measured.phases) == [*first, *last]
         assert sum(record.measured.phases.values()) <= record.observed.wall_s
 

@@ -178,6 +178,12 @@ def test_inference_is_measured_in_the_frameworks_mode(
     assert len(entered) == 2 + len(measured.values)
 
 
+@pytest.mark.parametrize("task", ["train", "infer"])
+def test_all_that_a_worker_does_is_in_a_phase(run: Any, counting: CountingClock, task: Task) -> None:
+    measured = run(Behaviour(), KNOWN, task, queries=20)
+    assert sum(measured.phases.values()) == pytest.approx(counting.time)
+
+
 def test_latency_stops_at_its_time(counting: CountingClock) -> None:
     loop = Loop(fakes.train_step, fakes.synchronize, fakes.Session(Behaviour(), {}, 10), [32])
     assert len(loop.each(1000, 0.0105)[0]) == 11
