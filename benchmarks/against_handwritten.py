@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import queue
 import random
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -132,29 +134,52 @@ def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[f
 ARMS: dict[str, Callable[[Pair, Timing, Workers], Play[list[list[float]]]]] = {"hand": by_hand, "harness": by_harness}
 
 
-def measure(pairs: list[Pair], blocks: int, until: ExtendUntil, journal: Path, workers: Workers, seed: int) -> None:
-    """Runs what the journal lacks: in each block all pairs in random order, in each pair both arms in turns.
+@frozen
+class Bench:
+    """A run: its journal and what is in it, and sets of CPUs, each of which measures one pair at a time."""
+
+    journal: Path
+    done: dict[tuple[Any, ...], Any]
+    workers: Workers
+    seed: int
+    cpus: queue.SimpleQueue[set[int]]
+
+    def keep(self, value: Any, *key: Any) -> None:
+        """Remembers a value and appends it to the journal, at once."""
+        self.done[key] = value
+        with self.journal.open("a") as file:
+            file.write(json.dumps({"key": key, "value": value}) + "\n")
+
+    def run(self, pair: Pair, block: int) -> None:
+        """One block of a pair, both arms in turns; nothing if the journal has it. To be called in a thread, which it binds."""
+        if ("hand", pair.name, block) in self.done and ("harness", pair.name, block) in self.done:
+            return
+        mine = self.cpus.get()
+        try:
+            os.sched_setaffinity(0, mine)  # of this thread and of the processes that it starts
+            if ("timing", pair.name) not in self.done:
+                self.keep(asdict(_timing(pair, self.workers)), "timing", pair.name)
+            arms = list(ARMS)
+            random.Random(f"{self.seed}/{block}/{pair.name}").shuffle(arms)
+            plays = {ARMS[arm](pair, Timing(**self.done["timing", pair.name]), self.workers): arm for arm in arms}
+            for play, turns in in_turns(plays):
+                self.keep(turns, plays[play], pair.name, block)
+        finally:
+            self.cpus.put(mine)
+
+
+def measure(pairs: list[Pair], blocks: int, until: ExtendUntil, bench: Bench) -> None:
+    """Runs what the journal lacks: in each block all pairs in random order.
 
     After `blocks` blocks only those pairs go on whose interval is wider than `until` wants.
     """
-    done = read(journal)
-    for block in range(until.max_blocks):
-        order = [pair for pair in pairs if block < blocks or _wide(pair, done, until)]
-        random.Random(f"{seed}/{block}").shuffle(order)
-        for pair in order:
-            if ("timing", pair.name) not in done:
-                done["timing", pair.name] = asdict(_timing(pair, workers))
-                append(journal, ["timing", pair.name], done["timing", pair.name])
-            if ("hand", pair.name, block) in done and ("harness", pair.name, block) in done:
-                continue
-            arms = list(ARMS)
-            random.Random(f"{seed}/{block}/{pair.name}").shuffle(arms)
-            plays = {ARMS[arm](pair, Timing(**done["timing", pair.name]), workers): arm for arm in arms}
-            for play, turns in in_turns(plays):
-                done[plays[play], pair.name, block] = turns
-                append(journal, [plays[play], pair.name, block], turns)
-        if order:
-            print(f"block {block + 1}: {len(order)} pairs", flush=True)
+    with ThreadPoolExecutor(bench.cpus.qsize()) as threads:
+        for block in range(until.max_blocks):
+            order = [pair for pair in pairs if block < blocks or _wide(pair, bench.done, until)]
+            random.Random(f"{bench.seed}/{block}").shuffle(order)
+            list(threads.map(lambda pair: bench.run(pair, block), order))  # noqa: B023  # ended before block changes
+            if order:
+                print(f"block {block + 1}: {len(order)} pairs", flush=True)
 
 
 def _timing(pair: Pair, workers: Workers) -> Timing:
@@ -163,6 +188,15 @@ def _timing(pair: Pair, workers: Workers) -> Timing:
     assert measured.calibration is not None
     values = max(MIN_VALUES, round(SECONDS / median(measured.values)))
     return Timing(measured.calibration.steps_per_value, measured.calibration.warmup_steps, values)
+
+
+def _cpus(each: int, sets: int) -> queue.SimpleQueue[set[int]]:
+    """Sets of CPUs, as many as wanted and there are; the last CPUs, since interrupts go to the first."""
+    allowed = sorted(os.sched_getaffinity(0), reverse=True)
+    found: queue.SimpleQueue[set[int]] = queue.SimpleQueue()
+    for place in range(max(1, min(sets, len(allowed) // each))):
+        found.put(set(allowed[each * place : each * (place + 1)]))
+    return found
 
 
 def _wide(pair: Pair, done: dict[tuple[Any, ...], Any], until: ExtendUntil) -> bool:
@@ -181,12 +215,6 @@ def read(journal: Path) -> dict[tuple[Any, ...], Any]:
     """What has been measured: by ("timing", pair), and by (arm, pair, block) the values by turn in seconds."""
     lines = journal.read_text().splitlines() if journal.is_file() else []
     return {tuple(entry["key"]): entry["value"] for entry in map(json.loads, lines)}
-
-
-def append(journal: Path, key: list[Any], value: Any) -> None:
-    """One line, at once."""
-    with journal.open("a") as file:
-        file.write(json.dumps({"key": key, "value": value}) + "\n")
 
 
 def report(pairs: list[Pair], journal: Path) -> str:
@@ -238,7 +266,10 @@ def main() -> None:
     parser.add_argument("--frameworks", nargs="+", default=list(SCRIPTS), choices=list(SCRIPTS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument(
-        "--cpus", type=int, default=1, help="for both arms and for what watches them (see methodology.md)"
+        "--cpus", type=int, default=1, help="for both arms of a pair and for what watches them (see methodology.md)"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="pairs that are measured at a time, on CPUs of their own"
     )
     parser.add_argument("--output", type=Path, default=Path("results/bench"))
     parser.add_argument("--resume", action="store_true", help="go on from the journal in the output folder")
@@ -249,10 +280,10 @@ def main() -> None:
     if not given.resume:
         journal.unlink(missing_ok=True)
     os.environ |= ALLOCATOR
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-given.cpus :])  # the last: interrupts go to the first
     pairs = [Pair(f, m, t) for f in given.frameworks for m in given.models for t in TASKS]
     until = ExtendUntil(half_width=HALF_WIDTH, max_blocks=max(given.blocks, given.max_blocks))
-    measure(pairs, given.blocks, until, journal, Workers(given.output / "logs"), given.seed)
+    workers, cpus = Workers(given.output / "logs", given.cpus), _cpus(given.cpus, given.at_once)
+    measure(pairs, given.blocks, until, Bench(journal, read(journal), workers, given.seed, cpus))
     text = report(pairs, journal)
     print(text)
     if len(pairs) == len(SCRIPTS) * len(MODELS) * len(TASKS):

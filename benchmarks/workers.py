@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,13 @@ SEED = 0
 class Workers:
     """Starts workers on the digits, adapted to each model's input, on the CPUs that this process may use.
 
-    logs: the folder for what they print.
+    logs: the folder for what they print. threads: of each, as many as there are CPUs by default.
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, threads: int | None = None) -> None:
         self.registry: Registry = load_registry(Path())
         self.logs = logs
-        self.threads = len(os.sched_getaffinity(0))
+        self.threads = threads or len(os.sched_getaffinity(0))
         logs.mkdir(parents=True, exist_ok=True)
 
     def data(self, model: str) -> Path:
@@ -52,13 +53,17 @@ class Workers:
 
     def ring(self, model: str, task: Task) -> Path:
         """An .npz file of the very batches that a worker measures with: x (batches, batch size, ...) and y."""
+        file = self.logs / f"{model} {task}.npz"
+        if file.is_file():
+            return file
         arrays = self.arrays(model)
         x, y, count = (
             (arrays.x_train, arrays.y_train, RING) if task == "train" else (arrays.x_val, arrays.y_val, 8 * RING)
         )
         taken = list(itertools.islice(batches(x, y, BATCH_SIZE[task], SEED, 0), count))
-        file = self.logs / f"{model} {task}.npz"
-        np.savez(file, x=np.stack([batch.x for batch in taken]), y=np.stack([batch.y for batch in taken]))
+        scratch = file.with_name(f"{threading.get_ident()}.npz")  # another thread may be at the same
+        np.savez(scratch, x=np.stack([batch.x for batch in taken]), y=np.stack([batch.y for batch in taken]))
+        scratch.replace(file)
         return file
 
     def play(
