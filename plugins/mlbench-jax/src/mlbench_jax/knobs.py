@@ -46,7 +46,7 @@ def products(session: Session) -> dict[str, str]:
     shape = (1, *session.architecture.input_shape)
     x = jax.ShapeDtypeStruct(shape, jnp.int32 if tokens else session.precision.dtype)  # type: ignore[no-untyped-call]
     # The function under jit: tracing it here takes nothing from what the first step is measured to cost.
-    traced = jax.make_jaxpr(session.program.predict.__wrapped__)(session.state.variables.merged(), x)
+    traced = jax.make_jaxpr(session.program.predict.__wrapped__)(*session.state.variables, x)
     found: dict[str, set[str]] = {"product_types": set(), "product_precision": set()}
     for equation in _equations(traced.jaxpr):
         if equation.primitive.name in ("dot_general", "conv_general_dilated"):

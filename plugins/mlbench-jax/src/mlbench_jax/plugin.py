@@ -71,9 +71,8 @@ def train_step(session: Session, batch: Placed) -> jax.Array:
 @hookimpl
 def infer(session: Session, batch: Placed) -> jax.Array:
     """The logits' array."""
-    if session.state is not session.merged_from:
-        session.merge()
-    logits: jax.Array = session.predict(session.merged, batch[0])
+    params, others = session.state.variables
+    logits: jax.Array = session.predict(params, others, batch[0])
     return logits
 
 

@@ -36,7 +36,6 @@ class Session:
         self.program = make_program(self.network, self.optimizer, self.precision)
         self.predict = self.program.predict
         self.state: Any = self._start(self._placed(weights))
-        self.merge()
 
     def _placed(self, weights: Weights) -> Arrays:
         """The weights on the device, in the module's layout and the session's type."""
@@ -59,14 +58,10 @@ class Session:
         """The state before the first step: `arrays`, a fresh optimiser, dropout's first keys."""
         params = {name: array for name, array in arrays.items() if self.layouts[name].trainable}
         stats = {name: array for name, array in arrays.items() if not self.layouts[name].trainable}
-        rest = jax.tree.map(jnp.copy, self.network.rest)  # the originals must outlive the donated copies
+        others = {**stats, **jax.tree.map(jnp.copy, self.network.rest)}  # the originals must outlive the donated copies
         moments = self.optimizer.init(params) if self.plan.task == "train" else None
-        placed: State = jax.device_put(State(Variables(params, stats, rest), moments), self.device)
+        placed: State = jax.device_put(State(Variables(params, others), moments), self.device)
         return placed
-
-    def merge(self) -> None:
-        """Gathers what `predict` takes from the present state; to be done again once there is another state."""
-        self.merged_from, self.merged = self.state, self.state.variables.merged()
 
     def place(self, batch: Batch) -> Placed:
         """Floats in the type of the parameters, token ids as they are."""
@@ -88,8 +83,12 @@ class Session:
 
     def read_weights(self) -> Weights:
         """Copies of all parameters and running statistics."""
+        return self._in_tree(self._of_the_tree())
+
+    def _of_the_tree(self) -> Arrays:
+        """Parameters and running statistics, without what else the module keeps."""
         variables = self.state.variables
-        return self._in_tree({**variables.params, **variables.stats})
+        return {name: array for part in variables for name, array in part.items() if name in self.layouts}
 
     def _in_tree(self, arrays: Arrays) -> Weights:
         """Host copies in the tree's layout and order."""
@@ -102,17 +101,16 @@ class Session:
 
     def save(self, path: Path) -> Path:
         """Writes a file of parameters and running statistics."""
-        variables = self.state.variables
-        return checkpoint.save({**variables.params, **variables.stats}, path)
+        return checkpoint.save(self._of_the_tree(), path)
 
     def load(self, path: Path) -> None:
         """Goes on from a saved file with a fresh optimiser; the program stays compiled."""
-        self.state = self.merged_from = self.merged = None  # frees the device's memory before the new arrays need it
+        self.state = None  # frees the device's memory before the new arrays need it
         shapes = {name: layout.native for name, layout in self.layouts.items()}
         self.state = self._start(checkpoint.restore(path, shapes, self.precision.dtype, self.device))
 
     def close(self) -> None:
         """Frees the arrays and the compiled code."""
-        self.state = self.merged_from = self.merged = None
+        self.state = None
         for compiled in (self.program.step, self.program.predict, self.program.backward):
             compiled.clear_cache()
