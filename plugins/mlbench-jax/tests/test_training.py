@@ -142,7 +142,8 @@ def test_denormals_are_flushed():
     """On a CPU, without being asked: why mlbench asks PyTorch to do the same."""
     smallest = np.full(1000, np.finfo(np.float32).tiny)
     assert (smallest / 2).all()
-    assert not np.asarray(jax.jit(lambda x: x / 2)(smallest)).view(np.int32).any()
+    halves = jax.jit(lambda x: x / 2)(jax.device_put(smallest, settings.host()))
+    assert not np.asarray(halves).view(np.int32).any()
 
 
 def test_knobs_are_read_back():
