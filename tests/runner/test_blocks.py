@@ -51,7 +51,7 @@ def test_every_block_holds_every_arm_once_in_an_order_of_its_own(results: Result
 
 
 def test_the_first_block_calibrates_for_all(results: Results) -> None:
-    for execution, k in (("eager", 10), ("compiled", 7)):
+    for execution, k in (("eager", 11), ("compiled", 8)):
         found = {
             r.measured.calibration
             for r in results.records
@@ -59,7 +59,8 @@ def test_the_first_block_calibrates_for_all(results: Results) -> None:
         }
         assert len(found) == 1
         (calibration,) = found
-        # Ten milliseconds a value; while calibrating, what else runs here may have made a step look longer.
+        # Ten milliseconds a value. While calibrating, what else runs here may make a step look longer, and k too small: then a
+        # value falls short, and the next try asks for a tenth more than would do.
         assert calibration is not None
         assert 1 <= calibration.steps_per_value <= k
 
