@@ -151,7 +151,7 @@ class FrameworkSpec:
 
             @hookimpl
             def inference_mode(session):
-                return torch.inference_mode()
+                return my_framework.no_gradients()
         """
 
     @hookspec(firstresult=True)

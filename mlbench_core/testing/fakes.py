@@ -62,9 +62,8 @@ class Clock(Protocol):
 class SpinningClock:
     """Real time; waiting is spinning."""
 
-    now = staticmethod(
-        time.perf_counter
-    )  # itself: a call around it would be time that the fake takes and does not count
+    # Itself: a call around it would be time that the fake takes and does not count.
+    now = staticmethod(time.perf_counter)
 
     def advance(self, until: float) -> None:
         """Spins."""

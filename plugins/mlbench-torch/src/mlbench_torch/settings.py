@@ -82,7 +82,7 @@ def apply(plan: Plan) -> torch.device:
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
     # TensorFlow and XLA take a denormal number for zero on a CPU, PyTorch only if it is told to. Left as it comes, the momentum
-    # of units that are never active again decays into denormals, here after 750 steps: an MLP's took 1.3 times as long then,
+    # of units that are never active again decays into denormals, from 750 steps on: an MLP's step took 1.3 times as long then,
     # so its speed would depend on how long it had been measured. Threads inherit the setting when PyTorch starts them.
     torch.set_flush_denormal(tf32 is not None)
     torch.backends.cudnn.benchmark = True
