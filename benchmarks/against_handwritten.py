@@ -206,7 +206,8 @@ def _wide(pair: Pair, done: dict[tuple[Any, ...], Any], until: ExtendUntil) -> b
 
 def compared(pair: Pair, done: dict[tuple[Any, ...], Any]) -> Ratio:
     """Time by hand over time in the harness, so that 0.99 means that the harness costs 1 %; in turns, as results compare."""
-    blocks = [key[2] for key in done if key[0] == "hand" and key[1] == pair.name]
+    # A run that was killed may have kept one arm of its last block.
+    blocks = [key[2] for key in done if key[:2] == ("hand", pair.name) and ("harness", *key[1:]) in done]
     logs = [log_ratio(done["harness", pair.name, block], done["hand", pair.name, block]) for block in blocks]
     return ratio(logs, COMPARE.confidence)
 
