@@ -51,8 +51,8 @@ SEARCH = Measure(
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(4 << 30)}
 """For both arms. Left alone, glibc decides by what was allocated before whether freed memory goes back to the system, and
 PyTorch's BERT then takes 9,000 or 50,000 page faults a step: 5 % of its time that have nothing to do with either loop."""
-HALF_WIDTH = 0.008
-"""Of the 95 % interval: then the 90 % interval of a pair that is alike lies within 1 % of 1 with something to spare."""
+HALF_WIDTH = 0.004
+"""Of the 95 % interval: then the 90 % interval of a pair that is alike to 0.6 % lies within 1 % of 1."""
 MIN_VALUES = 6
 SECONDS = 2.0
 """Each process is measured for about this long: what deviates on one CPU is the process, not the value in it."""
@@ -263,7 +263,7 @@ def main() -> None:
     """Measures and reports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=10)
-    parser.add_argument("--max-blocks", type=int, default=40, help="for pairs whose interval is wider than +-0.8 %%")
+    parser.add_argument("--max-blocks", type=int, default=40, help="for pairs whose interval is wider than +-0.4 %%")
     parser.add_argument("--frameworks", nargs="+", default=list(SCRIPTS), choices=list(SCRIPTS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument(
