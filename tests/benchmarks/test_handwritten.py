@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.against_handwritten import Pair, compared, read
 from benchmarks.workers import Workers
 from mlbench_core.architecture import Architecture
 from mlbench_core.data import DataRequest, batches
@@ -108,3 +109,13 @@ def test_both_arms_have_the_same_batches(task: Task, common: ModuleType, tmp_pat
     for (found, labels), batch in zip(held, batches(x, y, 32 if task == "train" else 1, 0, 0), strict=False):
         np.testing.assert_array_equal(found, batch.x)
         np.testing.assert_array_equal(labels, batch.y)
+
+
+def test_half_a_block_is_not_compared(tmp_path: Path) -> None:
+    journal = tmp_path / "handwritten.jsonl"
+    arms = [("hand", 0, 1.0), ("harness", 0, 1.25), ("harness", 1, 1.25), ("hand", 1, 1.0), ("hand", 2, 5.0)]
+    lines = [json.dumps({"key": [arm, "jax mlp train", block], "value": [[s]]}) for arm, block, s in arms]
+    journal.write_text("\n".join(lines))
+    found = compared(Pair("jax", "mlp", "train"), read(journal))
+    assert found.blocks == 2
+    assert found.value == pytest.approx(0.8)  # 1 s by hand over 1.25 s in the harness
