@@ -263,7 +263,8 @@ def main() -> None:
     """Measures and reports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=10)
-    parser.add_argument("--max-blocks", type=int, default=40, help="for pairs whose interval is wider than +-0.4 %%")
+    wide = f"for pairs whose interval is wider than +-{100 * HALF_WIDTH:g} %%"
+    parser.add_argument("--max-blocks", type=int, default=40, help=wide)
     parser.add_argument("--frameworks", nargs="+", default=list(SCRIPTS), choices=list(SCRIPTS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument(
