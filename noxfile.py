@@ -1,9 +1,13 @@
-"""The project's sessions: quickstart, tests, lint, wheels; and the longer instruments bench, trust and parity.
+"""The project's sessions: quickstart, core, tests, lint, docs, wheels, browser, examples; and the longer ones long, ray,
+bench, chaos, trust, parity, separate and fuzz.
 
 Each makes its own environment; nothing but nox has to be there first.
 """
 
+import os
+import re
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -15,12 +19,20 @@ nox.options.reuse_existing_virtualenvs = True
 
 PLUGINS = ("mlbench-torch", "mlbench-tf", "mlbench-jax")
 TEST_PACKAGES = tuple(f"tests/packages/mlbench-{name}" for name in ("shift", "toy", "fakes"))
-CONSTRAINTS = Path(__file__).with_name("constraints.txt").resolve()
+ROOT = Path(__file__).resolve().parent
+CONSTRAINTS = " ".join(str(ROOT / name) for name in ("constraints.txt", "constraints-dev.txt"))
+VERSION = re.findall(r'VERSION = "(.*)"', (ROOT / "mlbench_core" / "version.py").read_text())[0]
+TESTING = ("pytest", "pytest-xdist", "hypothesis", "jsonschema")
+BROWSING = ("pytest", "playwright", "pypdf")
+AXE = "axe-core@4.14.1"
+PYTHONS = ("3.11", "3.12", "3.13")
+NEED_FRAMEWORKS = ("tests/frameworks", "tests/benchmarks")
+"""Tests of the core that run real frameworks."""
 
 
 def install(session: nox.Session, *packages: str) -> None:
     # Constraints through the environment, so that they hold for build environments too.
-    session.install(*packages, env={"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    session.install(*packages, env={"PIP_CONSTRAINT": CONSTRAINTS, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
 
 
 def install_everything(session: nox.Session, *extra: str) -> None:
@@ -37,14 +49,71 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The fast tests: the core's first, then each plugin's in a process of its own."""
-    install_everything(session, "pytest", "pytest-xdist", "hypothesis", *TEST_PACKAGES)
+    """The tests that CI runs: the core's first, then each plugin's in processes of its own."""
+    run_tests(session, "not long")
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """The tests marked long, which take over five seconds each: whole runs, compilations, planted faults. Ten minutes or so."""
+    run_tests(session, "long")
+
+
+def run_tests(session: nox.Session, marked: str) -> None:
+    install_everything(session, *TESTING, *TEST_PACKAGES)
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "-n", "2", "tests")
+    elsewhere = ["--ignore=tests/test_code_blocks.py"] if marked == "long" else []  # `docs` runs those
+    session.run("pytest", "-n", "2", "-m", marked, *elsewhere, "tests")
     for plugin in PLUGINS:
-        session.run("pytest", f"plugins/{plugin}/tests")
+        session.run("pytest", "-n", "2", "-m", marked, f"plugins/{plugin}/tests")
+
+
+@nox.session(venv_backend="none")
+def core(session: nox.Session) -> None:
+    """The core's own tests with no framework installed, on each supported Python that this machine offers."""
+    for version in PYTHONS:
+        python = interpreter(version)
+        if python is None:
+            session.log(f"Python {version} is not on this machine: skipped")
+            continue
+        place = Path(session.create_tmp()) / version
+        if not (place / "bin" / "python").exists():
+            session.run(python, "-m", "venv", str(place), external=True)
+        own = str(place / "bin" / "python")
+        environment = {"PIP_CONSTRAINT": CONSTRAINTS, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        packages = ["-e", ".", *TESTING, *TEST_PACKAGES]
+        session.run(own, "-m", "pip", "install", "-q", *packages, env=environment, external=True)
+        ignored = [f"--ignore={folder}" for folder in NEED_FRAMEWORKS]
+        session.run(
+            own, "-m", "pytest", "-q", "-n", "2", "-m", "not long", *ignored, "tests", *session.posargs, external=True
+        )
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of that version that runs: on the path, or one of pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True))]
+    code = f"import sys; sys.exit(sys.version_info[:2] != ({version.replace('.', ', ')}))"
+    for python in filter(None, found):
+        if subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Every example as its reader has it: installed, run, its results looked at. `-- three_models` takes that one alone."""
+    install_everything(session, *TESTING)
+    for name in session.posargs or sorted(path.name for path in Path("examples").iterdir() if path.is_dir()):
+        folder = Path("examples", name)
+        if (folder / "pyproject.toml").exists():
+            install(session, str(folder))
+        if (folder / "requirements.txt").exists():
+            install(session, "-r", str(folder / "requirements.txt"))
+        with session.chdir(folder):
+            session.run("pytest", "-q", "-p", "no:cacheprovider", ".")
 
 
 @nox.session
@@ -58,7 +127,48 @@ def lint(session: nox.Session) -> None:
     session.run("mypy", "mlbench_core")
     for plugin in PLUGINS:
         session.run("mypy", f"plugins/{plugin}/src")
+    for sources in sorted(Path("examples").glob("*/src")):
+        session.run("mypy", str(sources))
     session.run("lint-imports")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The report in headless Chromium with the network cut, a real run's too; with `-- FILE`, only the tests of that file.
+
+    tests/browser/test_page.py needs no framework and takes half a minute.
+    """
+    if session.posargs:
+        install(session, "-e", ".", *BROWSING)
+    else:
+        install_everything(session, *BROWSING)
+    missing = [program for program in ("chromium", "npm") if shutil.which(program) is None]
+    if missing:
+        apt = [*(["sudo"] if os.geteuid() else []), "apt-get", "-qq"]
+        session.run(*apt, "update", external=True)
+        session.run(*apt, "install", "--no-install-recommends", *missing, "fonts-dejavu-core", external=True)
+    place = Path(session.create_tmp())
+    session.run("npm", "install", "--silent", "--no-save", "--prefix", str(place), AXE, external=True)
+    axe = place / "node_modules" / "axe-core" / "axe.min.js"
+    session.run("pytest", *(session.posargs or ["tests/browser"]), env={"MLBENCH_AXE": str(axe)})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site, into site/, where a warning, a dead link or a request to another host is an error; and then every
+    command and tutorial of the documents, executed. Ten minutes or so; `-- site` builds the site alone."""
+    install(session, "-e", ".", *TESTING, "mkdocs-material", "mkdocstrings", "mkdocstrings-python", "ruff", "autograd")
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    if session.posargs != ["site"]:
+        session.run("pytest", "-q", "-n", "2", "tests/test_code_blocks.py", "tests/test_reference_pages.py")
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Runs on Ray clusters of this machine: `-- --ignore plugins/mlbench-ray/tests/long` takes a minute, all of it longer."""
+    install(session, "-e", ".", "-e", "plugins/mlbench-ray", *TEST_PACKAGES, *TESTING, "mypy")
+    session.run("mypy", "plugins/mlbench-ray/src")
+    session.run("pytest", "-q", "plugins/mlbench-ray/tests", *session.posargs)
 
 
 @nox.session
@@ -67,15 +177,16 @@ def wheels(session: nox.Session) -> None:
     folder = Path(session.create_tmp()) / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     install(session, "build")
-    for project in (".", *(f"plugins/{plugin}" for plugin in PLUGINS)):
+    for project in (".", *(f"plugins/{plugin}" for plugin in (*PLUGINS, "mlbench-ray"))):
         session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), project)
     short = ("--models", "mlp", "--epochs", "1", "--output")
     for packages, framework in ((["mlbench-core", "mlbench-jax"], "jax"), (["mlbench-core"], "numpy")):
         with tempfile.TemporaryDirectory() as place:
             session.run("python", "-m", "venv", f"{place}/env")
             pip = [f"{place}/env/bin/python", "-m", "pip", "install", "-q", "--find-links", str(folder)]
+            pip += [word for file in CONSTRAINTS.split() for word in ("-c", file)]
             # The public index has an unrelated mlbench-core: the wheels of this folder are named by their version.
-            session.run(*pip, "-c", str(CONSTRAINTS), *(f"{name}==26.11.0" for name in packages), external=True)
+            session.run(*pip, *(f"{name}=={VERSION}" for name in packages), external=True)
             with session.chdir(place):
                 session.run(f"{place}/env/bin/mlbench", "run", *short, f"{place}/{framework}", external=True)
                 text = Path(place, framework, "benchmark_results.csv").read_text()
@@ -91,6 +202,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kills runs with SIGKILL at 100 random moments, resumes each, and checks that nothing is lost. Ten minutes or so."""
+    install(session, "-e", ".", *TEST_PACKAGES)
+    session.run("python", "-m", "benchmarks.chaos", *session.posargs)
+
+
+@nox.session
 def trust(session: nox.Session) -> None:
     """False alarms, power and coverage of the verdicts, simulated and on real processes of the same code."""
     install_everything(session)
@@ -99,6 +217,54 @@ def trust(session: nox.Session) -> None:
 
 @nox.session
 def parity(session: nox.Session) -> None:
-    """Writes docs/parity.md: the ladder for six models, every rung climbed anew, and the quick configuration's accuracies."""
+    """Writes docs/results/parity.md: the ladder for six models, checked anew, and the quick configuration's accuracies."""
     install_everything(session)
     session.run("python", "-m", "benchmarks.parity", *session.posargs)
+
+
+@nox.session
+def separate(session: nox.Session) -> None:
+    """False alarms of `mlbench compare` over 20 pairs of really separate runs of the same code. Takes an hour or so."""
+    install_everything(session)
+    session.run("python", "-m", "benchmarks.separate_runs", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """100,000 damaged configurations, results files and journals through their loaders, guided by atheris where it installs."""
+    install(session, "-e", ".", *TESTING)
+    session.run("python", "-m", "pip", "install", "-q", "--only-binary", ":all:", "atheris", success_codes=[0, 1])
+    session.run("python", "tests/fuzz/campaign.py", *session.posargs)
+
+
+@nox.session
+def versions(session: nox.Session) -> None:
+    """The quick configuration with PyTorch twice: in this environment, and in one that `mlbench env create` makes beside it.
+
+    `-- torch==2.12.1` says what is installed there, which is the default. Prints the verdicts between the two.
+    """
+    install(session, "-e", ".", "-e", "plugins/mlbench-torch")
+    place = Path(session.create_tmp())
+    quick = (ROOT / "configs" / "quick_test.yaml").read_text()
+    two = "frameworks: [{name: pytorch, label: here}, {name: pytorch, python: envs/there/bin/python, label: there}]"
+    (place / "two.yaml").write_text(quick.replace("frameworks: [all]", two))
+    with session.chdir(place):
+        shutil.rmtree("envs", ignore_errors=True)
+        wanted = [word for each in session.posargs or ["torch==2.12.1"] for word in ("--with", each)]
+        session.run("mlbench", "env", "create", "there", *wanted)
+        session.run("mlbench", "run", "--config", "two.yaml", "--blocks", "3", "--output", "two", "--overwrite")
+        session.run("python", "-c", BETWEEN)
+
+
+BETWEEN = """
+from mlbench_core import Results
+results = Results.load("two")
+labels = {record.trial.variant for record in results.records}
+versions = {(record.trial.variant, record.measured.framework_version) for record in results.records}
+found = [c for c in results.comparisons if c.primary and {c.a, c.b} == labels]
+assert len(labels) == 2 and len(found) == 6, (labels, found)
+assert not any(c.verdict == "not comparable" for c in found), found
+page = open("two/report.html").read()
+assert all(label in page for label in labels)
+print(sorted(versions), *(c.describe() for c in found), sep="\\n")
+"""

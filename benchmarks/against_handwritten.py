@@ -1,6 +1,7 @@
 """What the harness costs: plain hand-written loops against mlbench's own workers, in randomised blocks of fresh processes.
 
-`nox -s bench` prints a ratio with its interval per framework, model and task, and writes the table to docs/methodology.md.
+`nox -s bench` prints a ratio with its interval per framework, model and task, and writes the table to
+docs/explanation/harness-cost.md.
 Every process is appended to a journal as it ends; `--resume` goes on from it.
 """
 
@@ -24,8 +25,9 @@ from attrs import asdict, evolve, frozen
 
 from benchmarks.tables import put, table
 from benchmarks.workers import Workers
-from mlbench_core.results.comparisons import by_turn
-from mlbench_core.runner.turns import Play, alone, in_turns
+from mlbench_core.executor import Running
+from mlbench_core.results.compared import by_turn
+from mlbench_core.runner.turns import run_alone, run_in_turns
 from mlbench_core.stats.ratio import Ratio, log_ratio, ratio
 from mlbench_core.stats.verdict import blocks_needed, verdict
 from mlbench_core.thresholds import Compare, ExtendUntil, Measure
@@ -81,7 +83,7 @@ class Timing:
     values: int
 
 
-def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[float]]]:
+def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Running[list[list[float]]]:
     """The values by turn of the hand-written loop in a fresh process; yields when it has had its turn."""
     arrays, tokens = workers.arrays(pair.model), pair.model == "bert-mini"
     job: dict[str, Any] = {
@@ -123,18 +125,21 @@ def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[floa
     raise RuntimeError(f"{script.name} printed no values: see {log.name}")
 
 
-def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Play[list[list[float]]]:
+def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Running[list[list[float]]]:
     """The values by turn of mlbench's worker in a fresh process; yields when it has had its turn."""
     measure = evolve(SEARCH, min_values=timing.values, early_deviation=0.0)
     known = Calibration(timing.steps_per_value, timing.warmup_steps)
-    record = yield from workers.play(pair.framework, pair.model, pair.task, measure, known)
+    record = yield from workers.run(pair.framework, pair.model, pair.task, measure, known)
     return by_turn(record.measured.values, record.measured.turns)
 
 
-ARMS: dict[str, Callable[[Pair, Timing, Workers], Play[list[list[float]]]]] = {"hand": by_hand, "harness": by_harness}
+ARMS: dict[str, Callable[[Pair, Timing, Workers], Running[list[list[float]]]]] = {
+    "hand": by_hand,
+    "harness": by_harness,
+}
 
 
-@frozen
+@frozen(kw_only=True)
 class Bench:
     """A run: its journal and what is in it, and sets of CPUs, each of which measures one pair at a time."""
 
@@ -161,9 +166,9 @@ class Bench:
                 self.keep(asdict(_timing(pair, self.workers)), "timing", pair.name)
             arms = list(ARMS)
             random.Random(f"{self.seed}/{block}/{pair.name}").shuffle(arms)
-            plays = {ARMS[arm](pair, Timing(**self.done["timing", pair.name]), self.workers): arm for arm in arms}
-            for play, turns in in_turns(plays):
-                self.keep(turns, plays[play], pair.name, block)
+            running = {ARMS[arm](pair, Timing(**self.done["timing", pair.name]), self.workers): arm for arm in arms}
+            for one, turns in run_in_turns(running):
+                self.keep(turns, running[one], pair.name, block)
         finally:
             self.cpus.put(mine)
 
@@ -183,8 +188,8 @@ def measure(pairs: list[Pair], blocks: int, until: ExtendUntil, bench: Bench) ->
 
 
 def _timing(pair: Pair, workers: Workers) -> Timing:
-    found = workers.play(pair.framework, pair.model, pair.task, SEARCH, None, takes_turns=False)
-    measured = alone(found).measured
+    found = workers.run(pair.framework, pair.model, pair.task, SEARCH, None, takes_turns=False)
+    measured = run_alone(found).measured
     assert measured.calibration is not None
     values = max(MIN_VALUES, round(SECONDS / median(measured.values)))
     return Timing(measured.calibration.steps_per_value, measured.calibration.warmup_steps, values)
@@ -268,7 +273,10 @@ def main() -> None:
     parser.add_argument("--frameworks", nargs="+", default=list(SCRIPTS), choices=list(SCRIPTS))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument(
-        "--cpus", type=int, default=1, help="for both arms of a pair and for what watches them (see methodology.md)"
+        "--cpus",
+        type=int,
+        default=1,
+        help="for both arms of a pair and for what watches them (see docs/explanation/harness-cost.md)",
     )
     parser.add_argument(
         "--at-once", type=int, default=1, help="pairs that are measured at a time, on CPUs of their own"
@@ -285,7 +293,12 @@ def main() -> None:
     pairs = [Pair(f, m, t) for f in given.frameworks for m in given.models for t in TASKS]
     until = ExtendUntil(half_width=HALF_WIDTH, max_blocks=max(given.blocks, given.max_blocks))
     workers, cpus = Workers(given.output / "logs", given.cpus), _cpus(given.cpus, given.at_once)
-    measure(pairs, given.blocks, until, Bench(journal, read(journal), workers, given.seed, cpus))
+    measure(
+        pairs,
+        given.blocks,
+        until,
+        Bench(journal=journal, done=read(journal), workers=workers, seed=given.seed, cpus=cpus),
+    )
     text = report(pairs, journal)
     print(text)
     if len(pairs) == len(SCRIPTS) * len(MODELS) * len(TASKS):

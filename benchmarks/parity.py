@@ -1,4 +1,4 @@
-"""docs/parity.md: six models up the ladder in every framework, and the accuracies that the quick configuration ends at.
+"""docs/results/parity.md: six models up the ladder in every framework, and the accuracies that the quick configuration ends at.
 
 `nox -s parity` runs it. Nothing is taken from the cache.
 """
@@ -20,14 +20,14 @@ def main() -> None:
     """Climbs, trains, writes; exits with 1 if anything failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("results/parity"))
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder for parity.md")
+    parser.add_argument("--docs", type=Path, default=Path("docs/results"), help="folder for parity.md")
     given = parser.parse_args()
-    climbs = Suite(models=MODELS, output=str(given.output)).verify(
-        fresh=True, on_climb=lambda climb: print(climb.verdict, climb.framework, climb.model, flush=True)
+    parity = Suite(models=MODELS, output=str(given.output)).verify(
+        fresh=True, on_result=lambda result: print(result.verdict, result.framework, result.model, flush=True)
     )
-    results = Suite(Config.load("quick_test"), output=str(given.output)).run(parity=climbs)
-    print(f"Written: {write_text(climbs, results.cells(), given.docs)}")
-    if results.failures() or any(climb.verdict != "verified" for climb in climbs):
+    results = Suite(Config.load("quick_test"), output=str(given.output)).run(overwrite=True)
+    print(f"Written: {write_text(parity, results.rows, given.docs)}")
+    if results.failures() or any(result.verdict != "verified" for result in parity):
         sys.exit(1)
 
 

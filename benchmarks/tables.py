@@ -1,4 +1,4 @@
-"""Tables in Markdown, and where they go in docs/methodology.md: each between two comments that name it."""
+"""Tables in Markdown, and where they go in docs/: each between two comments that name it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-METHODOLOGY = Path(__file__).parents[1] / "docs" / "methodology.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -16,9 +16,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def put(name: str, text: str) -> None:
-    """Replaces what stands between `<!-- name -->` and `<!-- /name -->` in docs/methodology.md."""
-    whole = METHODOLOGY.read_text(encoding="utf-8")
+    """Replaces what stands between `<!-- name -->` and `<!-- /name -->` in the document that has such a place."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    if not pattern.search(whole):
-        raise SystemExit(f"{METHODOLOGY} has no place for the table {name!r}")
-    METHODOLOGY.write_text(pattern.sub(lambda found: f"{found[1]}{text}\n{found[2]}", whole), encoding="utf-8")
+    for path in sorted(DOCS.rglob("*.md")):
+        whole = path.read_text(encoding="utf-8")
+        if pattern.search(whole):
+            path.write_text(pattern.sub(lambda found: f"{found[1]}{text}\n{found[2]}", whole), encoding="utf-8")
+            return
+    raise SystemExit(f"no document in {DOCS} has a place for the table {name!r}")

@@ -1,6 +1,6 @@
 """How far the verdicts can be trusted: false alarms, power and coverage, simulated and on real processes of the same code.
 
-`nox -s trust` prints the tables and writes them to docs/methodology.md.
+`nox -s trust` prints the tables and writes them to docs/explanation/methodology.md.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from attrs import evolve
 
 from benchmarks.tables import put, table
 from benchmarks.workers import Workers
-from mlbench_core.results.comparisons import by_turn
-from mlbench_core.runner.turns import in_turns
+from mlbench_core.results.compared import by_turn
+from mlbench_core.runner.turns import run_in_turns
 from mlbench_core.stats.ratio import log_ratio, ratio
 from mlbench_core.stats.simulation import ALONE, NOISES, coverage, false_alarms, power, resampled
 from mlbench_core.thresholds import Compare, Measure
@@ -59,8 +59,8 @@ def measured(frameworks: list[str], blocks: int, output: Path) -> str:
         known = workers.calibration(framework, "mlp", "train", MEASURE)
         logs = []
         for _ in range(blocks):
-            plays = [workers.play(framework, "mlp", "train", MEASURE, known, process) for process in "ab"]
-            ended = [record.measured for _, record in in_turns(plays)]
+            running = [workers.run(framework, "mlp", "train", MEASURE, known, process) for process in "ab"]
+            ended = [record.measured for _, record in run_in_turns(running)]
             turns = [by_turn(measured.values, measured.turns) for measured in ended]
             logs.append(log_ratio(*turns))
             with journal.open("a") as file:

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from mlbench_core.data import Arrays, batches, open_prepared, prepare
-from mlbench_core.environment import cache_folder
-from mlbench_core.plugins import Registry, load_registry
-from mlbench_core.runner.local import ExecutorSetting, execute
-from mlbench_core.runner.turns import Play, alone
+from mlbench_core.executor import Running, Setting, record_of, trial_request
+from mlbench_core.executors import local
+from mlbench_core.machine.cache import cache_folder
+from mlbench_core.record import Record
+from mlbench_core.registry import Registry, load_registry
+from mlbench_core.runner.turns import run_alone
 from mlbench_core.thresholds import Measure
-from mlbench_core.trial import Calibration, Job, Record, Task, Trial
+from mlbench_core.trial import Calibration, Job, Task, Trial
 from mlbench_core.worker.tasks import RING
 
 TIME_LIMIT_S = 600.0
@@ -66,7 +68,7 @@ class Workers:
         scratch.replace(file)
         return file
 
-    def play(
+    def run(
         self,
         framework: str,
         model: str,
@@ -75,33 +77,40 @@ class Workers:
         known: Calibration | None,
         process: str = "",
         takes_turns: bool = True,
-    ) -> Play[Record]:
+    ) -> Running[Record]:
         """One trial, without real training; process: a name for it, if others like it run at the same time. Raises RuntimeError
         with the reason if it does not end well."""
         trial = Trial(
-            framework,
-            model,
-            "digits",
-            "cpu",
-            BATCH_SIZE[task],
-            "fp32",
-            "default",
-            task,
-            1,
-            SEED,
-            0,
-            self.threads,
-            measure,
+            framework=framework,
+            model=model,
+            dataset="digits",
+            device="cpu",
+            batch_size=BATCH_SIZE[task],
+            precision="fp32",
+            execution="default",
+            task=task,
+            block=1,
+            num_epochs=0,
+            seed=SEED,
+            threads=self.threads,
+            measure=measure,
         )
-        job = Job(trial, self.registry.models[model].source, str(self.data(model)), "", known, takes_turns)
+        job = Job(
+            trial=trial,
+            model=self.registry.models[model].source,
+            data=str(self.data(model)),
+            calibration=known,
+            takes_turns=takes_turns,
+        )
         log = self.logs / f"{trial.label}{process}.log"
-        record = yield from execute(job, ExecutorSetting(sys.executable, TIME_LIMIT_S, log))
+        setting = Setting(python=sys.executable, time_limit_s=TIME_LIMIT_S, log=log)
+        record = record_of(job, (yield from local.run(trial_request(job), setting)), "")
         if record.status != "ok":
             raise RuntimeError(f"{trial.label}: {record.reason}")
         return record
 
     def calibration(self, framework: str, model: str, task: Task, measure: Measure) -> Calibration:
         """k and the warm-up, from a process of their own."""
-        record = alone(self.play(framework, model, task, measure, None, takes_turns=False))
+        record = run_alone(self.run(framework, model, task, measure, None, takes_turns=False))
         assert record.measured.calibration is not None
         return record.measured.calibration

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, evolve, field, frozen
 
+from mlbench_core.entry import Entry
 from mlbench_core.errors import ConfigError
 from mlbench_core.keys import PROFILES, check, show
-from mlbench_core.thresholds import Compare, ExtendUntil, Flags, Measure
+from mlbench_core.thresholds import Compare, ExtendUntil, Limits, Measure
 
 SHIPPED = Path(__file__).parent / "configs"
+RESULTS_SCHEMA, CONFIG_KEY = "mlbench-results", '"config": '
+HEAD_LINES, LONGEST_LINE = 12, 100_000
+"""Of a results file: its configuration stands among so many lines, none of them longer."""
 
 
-@frozen
+@frozen(kw_only=True)
 class Config:
     """What to run. Every list is crossed with every other; `dataset` and `num_epochs` may be mappings by model.
 
+    An entry of frameworks is a name, or says more of a framework, see `entry.Entry`.
+
     `all` in frameworks means every installed one (the NumPy reference only where it is alone), in models every registered
-    one, in devices the CPU and every GPU, in precision fp32, tf32, bf16 and fp16, in execution whatever each framework offers.
+    one; in devices the CPU and every GPU, in precision fp32, tf32, bf16 and fp16, in execution eager, graph and compiled, of
+    these three what each framework offers.
     """
 
-    frameworks: tuple[str, ...] = ("all",)
+    frameworks: tuple[str | Entry, ...] = ("all",)
     models: tuple[str, ...] = ("mlp",)
     devices: tuple[str, ...] = ("cpu",)
     batch_sizes: tuple[int, ...] = (32,)
+    batch_per_device: bool = False
+    """Whether several devices train on as many samples each as one would, and not on a share of them."""
     num_epochs: int | dict[str, int] = 5
     dataset: str | dict[str, str] = "digits"
+    optimizer: str | dict[str, str] | None = None
+    """What models are trained with; a model that a mapping does not name, and None: with its own."""
     precision: tuple[str, ...] = ("fp32",)
     execution: tuple[str, ...] = ("default",)
     profile: str | None = None
@@ -41,14 +53,18 @@ class Config:
     threads: int | None = None
     """Threads per worker; None: as many as this process may use."""
     time_limit_s: float = 3600.0
+    phase_limit_s: float | dict[str, float] | None = None
+    """Seconds for each phase of a trial, or for those of a mapping; None: no limit but the trial's."""
     data_dir: str | None = None
     output: str = "results"
     executor: str = "local"
-    interpreters: dict[str, str] = field(factory=dict)
-    """Per framework, the Python interpreter of its workers; without an entry, the one that runs mlbench."""
+    executor_options: dict[str, str | int | float | bool] = field(factory=dict)
+    """What the executor takes besides, by its own names for it."""
+    node_lost_retries: int = 1
+    """How often a block is run again, elsewhere, because the node that it ran on was lost."""
     measure: Measure = field(factory=Measure)
     compare: Compare = field(factory=Compare)
-    flags: Flags = field(factory=Flags)
+    limits: Limits = field(factory=Limits)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str = "") -> Config:
@@ -82,7 +98,22 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain data, as `parse` takes it."""
         data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        data["frameworks"] = [
+            each if isinstance(each, str) else {key: value for key, value in each.items() if value}
+            for each in data["frameworks"]
+        ]
         return {key: value for key, value in data.items() if value is not None}
+
+    def at(self, folder: Path) -> Config:
+        """With the paths of interpreters, where they are relative, resolved against a folder; a command without a path is as it
+        was, and found on PATH."""
+        found = (
+            evolve(each, python=os.path.abspath(folder / each.python))
+            if isinstance(each, Entry) and os.sep in each.python
+            else each
+            for each in self.frameworks
+        )
+        return evolve(self, frameworks=tuple(found))
 
     def for_model(self, key: str, model: str, names: tuple[str, ...]) -> Any:
         """The value of `dataset` or `num_epochs` for a model, which a mapping may call by any of `names`, or else "default".
@@ -97,6 +128,13 @@ class Config:
                 return value[name]
         raise ConfigError(f"{key}: nothing for model {model!r}; it has {', '.join(value)}. Add {model!r} or 'default'")
 
+    def optimizer_for(self, model: str, names: tuple[str, ...]) -> str:
+        """The optimiser that was asked for; empty for the model's own. A mapping may call the model by any of `names`."""
+        if not isinstance(self.optimizer, dict):
+            return self.optimizer or ""
+        named = (self.optimizer.get(name) for name in (model, *names, "default"))
+        return next(filter(None, named), "")
+
 
 def shipped() -> list[str]:
     """The names of the configurations that come with the package."""
@@ -105,29 +143,43 @@ def shipped() -> list[str]:
 
 def find(name: str) -> Path:
     """The file behind a path or a shipped name. Raises ConfigError if there is none."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    inside = SHIPPED / f"{name}.yaml"
-    if "/" not in name and inside.is_file():
-        return inside
-    raise ConfigError(f"--config: no file {name!r}, and no shipped configuration of that name ({', '.join(shipped())})")
+    if os.path.isfile(name):  # unlike Path.is_file, false for a name that is too long
+        return Path(name)
+    if name in shipped():
+        return SHIPPED / f"{name}.yaml"
+    raise ConfigError(
+        f"--config: no file {show(name)}, and no shipped configuration of that name ({', '.join(shipped())})"
+    )
+
+
+def _of_results(path: Path) -> Any:
+    """The configuration inside a results file, so that a run can be made again from it; None for any other file.
+
+    A results file has a key per line, and this one is among the first: the rest, which may be large, is not read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = [file.readline(LONGEST_LINE) for _ in range(HEAD_LINES)]
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not any(f'"schema": "{RESULTS_SCHEMA}"' in line for line in head):
+        return None
+    line = next((line for line in head if line.startswith(CONFIG_KEY)), "")
+    try:
+        return json.loads(line.removeprefix(CONFIG_KEY).rstrip().removesuffix(","))
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path}: a results file whose configuration cannot be read; was it edited?") from None
 
 
 def read(name: str) -> dict[str, Any]:
-    """The keys in a configuration file. Raises ConfigError on a missing, unreadable or malformed file."""
-    import yaml  # takes a tenth of a second: only who reads a file pays
+    """The keys in a configuration file, or in the results file of a run. Raises ConfigError on a missing, unreadable or
+    malformed file."""
+    from mlbench_core.yaml_file import load  # importing it takes a tenth of a second: only who reads a file pays
 
     path = find(name)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise ConfigError(f"{path}: not valid YAML or JSON{at}: {problem}") from None
+    data = _of_results(path)
+    if data is None:
+        data = load(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: the file must hold keys and values such as 'models: [mlp]', not {show(data)}")
     return data

@@ -18,6 +18,18 @@ class ConfigError(MlbenchError):
     """A configuration, an option or a data file holds something that cannot be run."""
 
 
+class ResultsError(MlbenchError):
+    """A results file is not there, is damaged, or is of another program or version."""
+
+
+class JournalError(MlbenchError):
+    """The journal of a run is damaged, cannot be written, or is of another program or version."""
+
+
+class ExecutorError(MlbenchError):
+    """An executor cannot be reached, or has nothing left to run on."""
+
+
 class PluginError(MlbenchError):
     """A plugin is missing, broken, or named twice."""
 
@@ -28,6 +40,17 @@ class ArchitectureError(MlbenchError):
 
 class UnsupportedError(MlbenchError):
     """A framework does not offer what a trial asks for (a layer, a precision, an execution, a device)."""
+
+
+class DivergedError(MlbenchError):
+    """A loss or an output is not a finite number."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """The error's type, unless it is one of ours, and the first line of its message that says something."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    kind = "" if isinstance(error, MlbenchError) else f"{type(error).__name__}: "
+    return f"{kind}{first[:300]}".removesuffix(": ")
 
 
 def unknown(what: str, value: object, known: Iterable[str], hint: str = "") -> str:

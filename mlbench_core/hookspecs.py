@@ -11,7 +11,6 @@ looks inside. "Handle" means whatever the framework returns without waiting for 
 `to_numpy` wait.
 
 A hook that cannot do what it is asked raises `mlbench_core.errors.UnsupportedError` with a line that says what it can do.
-
 The smallest plugin is `mlbench_core.reference.plugin`, in NumPy; read it next to this file.
 """
 
@@ -22,6 +21,13 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 from attrs import field, frozen
 
+from mlbench_core.descriptors import DatasetDescriptor as DatasetDescriptor
+from mlbench_core.descriptors import ExecutorDescriptor as ExecutorDescriptor
+from mlbench_core.descriptors import ModelDescriptor as ModelDescriptor
+from mlbench_core.descriptors import OptimizerDescriptor as OptimizerDescriptor
+from mlbench_core.descriptors import ReporterDescriptor as ReporterDescriptor
+from mlbench_core.devices import kind_of
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -30,7 +36,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mlbench_core.architecture import Architecture, Weights
-    from mlbench_core.trial import MemoryReading, ModelSource, Plan, Record
+    from mlbench_core.finished import FinishedRun
+    from mlbench_core.record import MemoryReading, Record
+    from mlbench_core.trial import Plan
 
 hookspec = pluggy.HookspecMarker("mlbench")
 hookimpl = pluggy.HookimplMarker("mlbench")
@@ -40,13 +48,14 @@ Session = Any
 Handle = Any
 
 
-@frozen
+@frozen(kw_only=True)
 class FrameworkInfo:
     """What a framework is and offers on the device it was given.
 
     name: as users type it. version: of the framework. versions: of what else matters to its numbers (compiler, runtime).
     devices: those it sees, "cpu" or "cuda:0" ... precisions and executions: names a Plan may carry. default_execution: what
-    this framework's users run when they ask for nothing.
+    this framework's users run when they ask for nothing. data_parallel: kinds of devices ("cpu", "cuda") of which several can
+    share each batch in training; BatchNorm's statistics are then over the whole batch, in every framework.
     """
 
     name: str
@@ -56,15 +65,46 @@ class FrameworkInfo:
     executions: tuple[str, ...]
     default_execution: str
     versions: dict[str, str] = field(factory=dict)
+    data_parallel: tuple[str, ...] = ()
+
+    def runs_on(self, device: str) -> bool:
+        """Whether a device is of a kind that the framework sees; which of that kind it is, the worker decides."""
+        return kind_of(device) in {kind_of(mine) for mine in self.devices}
 
     def refusal(self, precision: str, execution: str) -> str:
         """Why the framework cannot run a precision or an execution on its device; empty if it can."""
-        for what, name, offered in (
-            ("precision", precision, self.precisions),
-            ("execution", execution, self.executions),
-        ):
+        asked = (("precision", precision, self.precisions), ("execution", execution, self.executions))
+        for what, name, offered in asked:
             if name not in offered and (what, name) != ("execution", "default"):
                 return f"{self.name} on {', '.join(self.devices)} offers no {what} {name!r}, only {', '.join(offered)}"
+        return ""
+
+    def device_refusal(self, plan: Plan, advice: str) -> str:
+        """Why the framework cannot run on the plan's device; empty if it can. advice: how to get a build that can."""
+        kind = kind_of(plan.device)
+        if problem := self.group_refusal(plan):
+            return problem
+        if kind == "cpu":
+            return "tf32 needs a GPU: use fp32 on the CPU" if plan.precision == "tf32" else ""
+        seen = [device for device in self.devices if kind_of(device) == kind]
+        if len(seen) >= plan.num_devices:
+            return ""
+        if seen:
+            return f"{self.name} {self.version} sees {', '.join(seen)} only, fewer than {plan.device!r} names"
+        sees = f"{self.name} {self.version} sees no device {plan.device!r}"
+        if kind == "mps":
+            return f"{sees}: it needs macOS on Apple silicon; use 'cpu'"
+        return f"{sees}: use 'cpu', or {advice} and check that nvidia-smi lists the GPU"
+
+    def group_refusal(self, plan: Plan) -> str:
+        """Why the framework cannot train on several devices of the plan's kind together; empty if it can, or need not."""
+        if plan.num_devices == 1:
+            return ""
+        if kind_of(plan.device) not in self.data_parallel:
+            kinds = " and ".join(self.data_parallel) or "no"
+            return f"{self.name} cannot train on {plan.device!r} together: it shares batches among {kinds} devices"
+        if plan.batch_size % plan.num_devices:
+            return f"a batch of {plan.batch_size} cannot be shared equally by the {plan.num_devices} devices of {plan.device!r}"
         return ""
 
 
@@ -76,7 +116,7 @@ class Batch:
     y: npt.NDArray[np.int32]
 
 
-@frozen
+@frozen(kw_only=True)
 class Gradients:
     """One backward pass. output: logits, or whatever the model returns; loss: the mean cross-entropy, None under a cotangent;
     inputs: the gradient by x, None for token inputs; parameters: by path, in the tree's layout, trainable ones only."""
@@ -94,7 +134,8 @@ class FrameworkSpec:
     def worker_environment(self, plan: Plan) -> dict[str, str]:
         """Environment variables to set before the framework is imported; `plan.execution` may still be "default" here.
 
-        CUDA_VISIBLE_DEVICES and the thread variables of BLAS and OpenMP are set by the core already. Example::
+        CUDA_VISIBLE_DEVICES, the thread variables of BLAS and OpenMP, and a folder for temporary files that is this worker's
+        alone (`tempfile.gettempdir()`) are set by the core already: caches of compiled code belong there. Example::
 
             @hookimpl
             def worker_environment(plan):
@@ -107,7 +148,7 @@ class FrameworkSpec:
 
     @hookspec(firstresult=True)
     def build_model(self, architecture: Architecture, plan: Plan) -> Any:
-        """The framework's own model for `architecture`, or None for "not mine": the next implementation is asked.
+        """The framework's own model for `architecture`, or None if it cannot build that: the trial is then unsupported.
 
         A model's descriptor may name a native `build_model` for one framework; it is asked first, in training and in the
         parity ladder alike, and takes or leaves an architecture whatever the plan's precision. What is returned must be what
@@ -208,75 +249,18 @@ class FrameworkSpec:
         """Frees what the session holds. Returns True."""
 
 
-@frozen
-class ModelDescriptor:
-    """A model in the registry. `takes` says what its input is; data sets are adapted to it.
-
-    takes: "image" (height, width, channels), "vector" (features,), "tokens" (length,). min_image: an image smaller than
-    this is enlarged to it. verified_image: height and width of the images that parity is proven on; small, for float64 is
-    slow, and large enough that training is well-conditioned. max_length: longest sequence of tokens.
-    """
-
-    name: str
-    source: ModelSource
-    takes: str
-    description: str
-    aliases: tuple[str, ...] = ()
-    min_image: int = 1
-    verified_image: int = 32
-    max_length: int = 512
-
-
-@frozen
-class DatasetDescriptor:
-    """A data set in the registry.
-
-    load: "package.module:function", called as function(request: data.DataRequest) and returning a data.Dataset.
-    kind: "image", "vector" or "tokens": what its samples are before they are adapted; "any": whatever the model takes.
-    """
-
-    name: str
-    load: str
-    kind: str
-    description: str
-
-
-@frozen
-class ReporterDescriptor:
-    """Something that writes files from a run's results.
-
-    write: "package.module:function", called as function(results, folder: Path) and returning the paths it wrote.
-    """
-
-    name: str
-    write: str
-    description: str
-
-
-@frozen
-class ExecutorDescriptor:
-    """Something that runs trials: here, in a container, on a cluster.
-
-    run: "package.module:function", a generator function called as function(job: Job, setting: runner.ExecutorSetting). It
-    returns a Record, never raises for a trial that fails, and yields when another trial of the same cell may have its turn
-    (`Job.takes_turns`), if it can do that; closing it ends the trial.
-    """
-
-    name: str
-    run: str
-    description: str
-
-
 class PluginSpec:
     """Group `mlbench.plugins` (and `mlbenchfile.py`): everything else, in the parent. Must import light."""
 
     @hookspec
     def register_models(self) -> list[ModelDescriptor]:
-        """Models to add. Example::
+        """Models to add.
 
-        @hookimpl
-        def register_models():
-            return [ModelDescriptor("tiny", ModelSource("my_models:tiny"), takes="vector", description="two layers")]
+        Example::
+
+            @hookimpl
+            def register_models():
+                return [ModelDescriptor(name="tiny", source=ModelSource("my_models:tiny"), takes="vector", description="")]
         """
         return []
 
@@ -296,9 +280,21 @@ class PluginSpec:
         return []
 
     @hookspec
+    def register_optimizers(self) -> list[OptimizerDescriptor]:
+        """Optimisers to add; the configuration's `optimizer` names one.
+
+        Example::
+
+            @hookimpl
+            def register_optimizers():
+                return [OptimizerDescriptor(name="lion", source=OptimizerSource("my_rules:lion"), description="")]
+        """
+        return []
+
+    @hookspec
     def trial_finished(self, record: Record) -> None:
         """Called after each trial, once its record is in the journal."""
 
     @hookspec
-    def run_finished(self, results: Any) -> None:
+    def run_finished(self, results: FinishedRun) -> None:
         """Called once at the end with the run's `Results`."""

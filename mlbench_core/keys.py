@@ -6,24 +6,33 @@ registry and checked when the trials are made.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import fields_dict
 
+from mlbench_core.devices import normalized
+from mlbench_core.entry import Entry, is_label
 from mlbench_core.errors import ConfigError, unknown
-from mlbench_core.thresholds import Compare, ExtendUntil, Flags, Measure
+from mlbench_core.thresholds import Compare, ExtendUntil, Limits, Measure
 
 PRECISIONS = ("default", "fp32", "tf32", "bf16", "fp16", "fp64")
 ALL_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 """What `all` means for precision: those that people train in."""
 EXECUTIONS = ("default", "eager", "graph", "compiled")
+PHASES = (
+    "start", "setup", "first_step", "warmup", "measure", "read_back", "step_latency", "train", "evaluate", "save", "latency",
+    "teardown", "peak",
+)  # fmt: skip
+"""Of a trial, in their order; those between read_back and teardown are of one task."""
 PROFILES: dict[str, dict[str, Any]] = {
     "defaults": {"precision": ("default",), "execution": ("default",)},
     "matched": {"execution": ("compiled",)},
+    "tuned": {"execution": ("compiled",)},
 }
 """What a profile sets. defaults: what each framework's users run, its own choice of TF32 included. matched: the configuration's
-precision, and every framework compiled."""
+precision, and every framework compiled. tuned: the same, and what each framework's own performance guide tells its users."""
 
 
 def check(data: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -31,6 +40,10 @@ def check(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     checked = {}
     at = f"{where}: " if where else ""
     for key, value in data.items():
+        if key in REMOVED:
+            if value:  # an older results file has it empty
+                raise ConfigError(f"{at}{key}: {REMOVED[key]}")
+            continue
         if key not in _CHECKS:
             raise ConfigError(at + unknown("key", key, _CHECKS))
         try:
@@ -46,31 +59,60 @@ class _WrongError(Exception):
 
 def show(value: object) -> str:
     """A value in a message, cut where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits; lists nested without end
+        text = f"this {type(value).__name__} is too long to show, and"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise _WrongError(f"{show(value)} is not a name; a text is wanted")
+    if "\0" in value or any(
+        "\ud800" <= each <= "\udfff" for each in value
+    ):  # the latter: half of a pair, from an escape
+        raise _WrongError(f"{show(value)} holds a character that no path can have")
     return value
 
 
-def _whole(low: int) -> Callable[[object], int]:
+LARGEST_WHOLE = 2**32 - 1
+"""The largest seed that every framework takes; nothing that is counted here comes near."""
+LONGEST_S = 1e9
+"""Thirty years; a timer of the standard library takes no more than ten times as many seconds."""
+
+
+def _numeric(value: object) -> object:
+    """The number that a text holds: options of the command line are texts, and so is 1e3 in YAML. Other values as they are."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+", value):
+        return int(value) if len(value) <= 40 else float(value)
+    if isinstance(value, str) and re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", value):
+        return float(value)
+    return value
+
+
+def _whole(low: int, high: int = LARGEST_WHOLE) -> Callable[[object], int]:
     def whole(value: object) -> int:
-        if isinstance(value, str) and value.lstrip("-").isdigit():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise _WrongError(f"{show(value)} is not a whole number of at least {low}")
-        return value
+        number = _numeric(value)
+        if isinstance(number, float) and number.is_integer() and number <= high:
+            number = int(number)  # 1e3
+        if isinstance(number, bool) or not isinstance(number, int) or number < low:
+            shown = show(number if isinstance(number, int) else value)
+            raise _WrongError(f"{shown} is not a whole number of at least {low}")
+        if number > high:
+            raise _WrongError(f"{show(value)} is more than {high}")
+        return number
 
     return whole
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+    number = _numeric(value)
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not number >= 0:
         raise _WrongError(f"{show(value)} is not a number of seconds")
-    return float(value)
+    if number > LONGEST_S:
+        raise _WrongError(f"{show(value)} is more than {LONGEST_S:.0e} seconds")
+    return float(number)
 
 
 def _list(item: Callable[[object], Any], example: str) -> Callable[[object], tuple[Any, ...]]:
@@ -83,6 +125,15 @@ def _list(item: Callable[[object], Any], example: str) -> Callable[[object], tup
     return items
 
 
+def _options(value: object) -> dict[str, str | int | float | bool]:
+    if not isinstance(value, Mapping):
+        raise _WrongError(f"{show(value)} is not a mapping, such as {{address: auto}}")
+    for each in value.values():
+        if not isinstance(each, (str, int, float)):
+            raise _WrongError(f"{show(each)} is not a text, a number, true or false")
+    return {_text(name): each for name, each in value.items()}
+
+
 def _choice(known: tuple[str, ...], what: str) -> Callable[[object], str]:
     def choice(value: object) -> str:
         if _text(value) not in known:
@@ -93,12 +144,26 @@ def _choice(known: tuple[str, ...], what: str) -> Callable[[object], str]:
 
 
 def _device(value: object) -> str:
-    name = _text(value)
-    if name in ("cpu", "all") or (name.startswith("cuda:") and name[5:].isdigit()):
-        return name
-    if name in ("cuda", "gpu"):
-        return "cuda:0"
-    raise _WrongError(f"unknown device {name!r}. A device is cpu, cuda:0, cuda:1 ... or all")
+    name = normalized(_text(value))
+    if name is None:
+        raise _WrongError(
+            f"unknown device {show(value)}. A device is cpu, cuda:0, mps or all; several that share each batch are cuda:0-1, "
+            "cuda:* or cpu*2"
+        )
+    return name
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _WrongError(f"{show(value)} is neither true nor false")
+    return value
+
+
+def _per_phase(value: object) -> float | dict[str, float] | None:
+    if value is None or not isinstance(value, Mapping):
+        return None if value is None else _seconds(value)
+    phase = _choice(PHASES, "phase")
+    return {phase(name): _seconds(each) for name, each in value.items()}
 
 
 def _per_model(item: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -117,7 +182,7 @@ def _number(value: object) -> float:
     text = value.strip() if isinstance(value, str) else ""
     try:
         number = float(text[:-1]) / 100 if text.endswith("%") else float(value)  # type: ignore[arg-type]  # caught below
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if isinstance(value, bool) or not 0 <= number < float("inf"):
         raise _WrongError(f"{show(value)} is not a number of at least 0, nor a percentage such as '1%'")
@@ -157,33 +222,60 @@ def _optional(item: Callable[[object], Any]) -> Callable[[object], Any]:
     return lambda value: None if value is None else item(value)
 
 
-def _interpreters(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise _WrongError(f"{show(value)} is not a mapping of framework to interpreter")
-    return {_text(key): _text(each) for key, each in value.items()}
+ENTRY = "{name: FRAMEWORK, python: envs/old/bin/python, label: old}"
 
+
+def _entry(value: object) -> str | Entry:
+    """A framework's name, or a mapping that says more of it; one that holds no more than the name is the name."""
+    if isinstance(value, Entry):
+        value = {"name": value.name, "python": value.python or None, "label": value.label or None}
+    if not isinstance(value, Mapping):
+        return _text(value)
+    for key in value:
+        if key not in ("name", "python", "label"):
+            raise _WrongError(unknown("key", key, ("name", "python", "label")) + f". An entry is a name or {ENTRY}")
+    found = {key: _text(each) for key, each in value.items() if each is not None}
+    if "name" not in found:
+        raise _WrongError(f"{show(dict(value))} has no name; an entry is a name or {ENTRY}")
+    if found["name"] == "all":
+        raise _WrongError("'all' takes neither python nor label; name a framework")
+    if not is_label(found.get("label", "x")):
+        raise _WrongError(
+            f"label: {show(found['label'])} is not letters, digits and . _ + -, 40 at most, such as old-2.1"
+        )
+    return Entry(**found) if len(found) > 1 else found["name"]
+
+
+REMOVED = {
+    "interpreters": f"is no key any more: an entry of frameworks names its interpreter, such as frameworks: [{ENTRY}]"
+}
+"""Keys that there were, and what to write instead."""
 
 _CHECKS: dict[str, Callable[[object], Any]] = {
-    "frameworks": _list(_text, "[all]"),
+    "frameworks": _list(_entry, "[all]"),
     "models": _list(_text, "[mlp]"),
     "devices": _list(_device, "[cpu]"),
     "batch_sizes": _list(_whole(1), "[32]"),
+    "batch_per_device": _yes_or_no,
     "num_epochs": _per_model(_whole(1)),
     "dataset": _per_model(_text),
+    "optimizer": _optional(_per_model(_text)),
     "precision": _list(_choice((*PRECISIONS, "all"), "precision"), "[fp32]"),
     "execution": _list(_choice((*EXECUTIONS, "all"), "execution"), "[default]"),
     "profile": _optional(_choice(tuple(PROFILES), "profile")),
-    "blocks": _whole(1),
+    "blocks": _whole(1, 10_000),
     "extend_until": _optional(_settings(ExtendUntil)),
     "inference_batch_size": _whole(1),
     "seed": _whole(0),
     "threads": _optional(_whole(1)),
     "time_limit_s": _seconds,
+    "phase_limit_s": _per_phase,
     "data_dir": _optional(_text),
     "output": _text,
     "executor": _text,
-    "interpreters": _interpreters,
+    "executor_options": _options,
+    "node_lost_retries": _whole(0, 1000),
     "measure": _settings(Measure),
     "compare": _settings(Compare),
-    "flags": _settings(Flags),
+    "limits": _settings(Limits),
 }

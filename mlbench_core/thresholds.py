@@ -1,8 +1,8 @@
 """Every threshold of the instrument, with its default and where that comes from: the one place to look, or to change.
 
-A configuration sets them under the keys `measure`, `extend_until`, `compare` and `flags`. Sources: pyperf (its calibration and
+A configuration sets them under the keys `measure`, `extend_until`, `compare` and `limits`. Sources: pyperf (its calibration and
 its rule for warm-up), nvbench (its stopping rule), MLPerf LoadGen (percentiles; `stats.percentiles`); *own* marks a choice of
-this project, explained in docs/methodology.md.
+this project, explained in docs/explanation/methodology.md.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from attrs import frozen
 
 
-@frozen
+@frozen(kw_only=True)
 class Measure:
     """How a trial is timed: counts, and seconds where the name says so.
 
@@ -71,12 +71,12 @@ class Compare:
     """Of the interval that is shown."""
     alpha: float = 0.01
     """False alarms allowed per comparison for `faster` and `slower`, after Holm's correction (own: at 0.05, one in twenty
-    comparisons of a thing with itself would find a winner as soon as noise exceeds delta; docs/methodology.md has the
-    rates)."""
+    comparisons of a thing with itself would find a winner as soon as noise exceeds delta;
+    docs/explanation/methodology.md has the rates)."""
 
 
-@frozen
-class Flags:
+@frozen(kw_only=True)
+class Limits:
     """When a number is doubted. Shares of the median unless the name says otherwise."""
 
     value_seconds: float = 1e-3
@@ -104,7 +104,19 @@ class Flags:
     """A first step that costs this many steady ones is worth a note (own)."""
     unsynchronised: float = 0.10
     """Share of a value's time that reading a result back may take after synchronize returned (own)."""
+    scaling: float = 1.05
+    """Share of linear scaling over several devices above which a number is impossible (a published table reached 269 %)."""
     load: float = 0.25
     """Share of all CPUs busy before the run starts that warns (own)."""
+    others_cpu: float = 0.10
+    """Share of its CPUs' time that others may take while a worker measures; above, the number is unstable (own)."""
+    others_one_cpu: float = 0.25
+    """The same as a share of one CPU, where the worker leaves less than that idle: of threads that wait for one another, all
+    wait for the one that shares its CPU, however many CPUs there are (own)."""
+    not_running: float = 0.10
+    """Share of the time in which no thread of a worker on the CPU may be running (own) ..."""
+    preempted: float = 20.0
+    """... if it was preempted this often a second. Linux takes a CPU away for some 3 ms: 20 times are 6 % of one. A worker that
+    only waits, for its own threads or for data, is not preempted (own)."""
     mfu: float = 1.0
     """More than this share of the device's peak is impossible."""

@@ -1,4 +1,4 @@
-"""Every test keeps its cache to itself, and none sees a GPU that happens to be there unless it asks."""
+"""Every test keeps its cache to itself, none sees a GPU that happens to be there unless it asks, and no run draws charts."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ import pytest
 def own_cache() -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLBENCH_CACHE", folder)
-        patch.delenv("MLBENCH_DISABLE_PLUGINS", raising=False)
+        patch.setenv("MLBENCH_DISABLE_PLUGINS", "report")
         yield
 
 

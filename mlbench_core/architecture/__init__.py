@@ -18,25 +18,31 @@ from mlbench_core.architecture.layers import (
     Dense,
     Dropout,
     Flatten,
+    Gated,
     GlobalAveragePool2D,
     LayerNorm,
+    LayerScale,
     MaxPool2D,
     Residual,
+    RMSNorm,
     Sequential,
 )
+from mlbench_core.architecture.optimizer import Optimizer, UpdateRule
 from mlbench_core.architecture.sequences import (
     Embedding,
+    MeanTokens,
     PositionEmbedding,
     SegmentEmbedding,
     SelectToken,
     SelfAttention,
+    Tokens,
 )
-from mlbench_core.architecture.tree import Architecture, Optimizer, walk
+from mlbench_core.architecture.tree import Architecture, walk
 from mlbench_core.architecture.weights import Weights, initial_weights
 
 __all__ = [
     "Activation", "Architecture", "BatchNorm", "Binding", "Constant", "Conv2D", "Dense", "Dropout", "Embedding", "Flatten",
-    "GlobalAveragePool2D", "Initializer", "Layer", "LayerNorm", "MaxPool2D", "Normal", "Optimizer", "Parameter",
-    "PositionEmbedding", "Residual", "SegmentEmbedding", "SelectToken", "SelfAttention", "Sequential", "Shape", "Site",
-    "Uniform", "Weights", "initial_weights", "walk",
+    "Gated", "GlobalAveragePool2D", "Initializer", "Layer", "LayerNorm", "LayerScale", "MaxPool2D", "MeanTokens", "Normal",
+    "Optimizer", "Parameter", "PositionEmbedding", "RMSNorm", "Residual", "SegmentEmbedding", "SelectToken", "SelfAttention",
+    "Sequential", "Shape", "Site", "Tokens", "Uniform", "UpdateRule", "Weights", "initial_weights", "walk",
 ]  # fmt: skip

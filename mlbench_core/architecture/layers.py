@@ -12,12 +12,14 @@ from typing import Literal
 
 from attrs import field, frozen, validators
 
-from mlbench_core.architecture.layer import ONES, ZEROS, Initializer, Layer, Normal, Parameter, Shape, Uniform
+from mlbench_core.architecture.layer import ONES, ZEROS, Constant, Initializer, Layer, Normal, Parameter, Shape, Uniform
 from mlbench_core.architecture.sequences import Embedding as Embedding
+from mlbench_core.architecture.sequences import MeanTokens as MeanTokens
 from mlbench_core.architecture.sequences import PositionEmbedding as PositionEmbedding
 from mlbench_core.architecture.sequences import SegmentEmbedding as SegmentEmbedding
 from mlbench_core.architecture.sequences import SelectToken as SelectToken
 from mlbench_core.architecture.sequences import SelfAttention as SelfAttention
+from mlbench_core.architecture.sequences import Tokens as Tokens
 from mlbench_core.errors import ArchitectureError
 
 _positive = validators.gt(0)
@@ -67,6 +69,23 @@ class Residual(Layer):
         other = shape if self.shortcut is None else self.shortcut.output_shape(shape)
         if out != other:
             raise ArchitectureError(f"Residual adds shapes that differ: body {out}, shortcut {other}")
+        return out
+
+
+@frozen
+class Gated(Layer):
+    """body(x) * gate(x), element by element: with a linear body and a sigmoid-like gate the GLU, with a SiLU the SwiGLU."""
+
+    body: Layer
+    gate: Layer
+
+    def children(self, shape: Shape) -> Sequence[tuple[str, Layer, Shape]]:
+        return [("body", self.body, shape), ("gate", self.gate, shape)]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        out, other = self.body.output_shape(shape), self.gate.output_shape(shape)
+        if out != other:
+            raise ArchitectureError(f"Gated multiplies shapes that differ: body {out}, gate {other}")
         return out
 
 
@@ -170,10 +189,34 @@ class LayerNorm(Layer):
 
 
 @frozen
-class Activation(Layer):
-    """relu, tanh, or gelu in its exact form, x * Phi(x) (not the tanh approximation)."""
+class RMSNorm(Layer):
+    """Divides each sample's last axis by sqrt(mean(x^2) + epsilon), then scale (Zhang & Sennrich, 2019)."""
 
-    function: Literal["relu", "gelu", "tanh"] = field(validator=validators.in_(("relu", "gelu", "tanh")))
+    epsilon: float = 1e-6
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        return (Parameter("scale", shape[-1:], ONES),)
+
+
+@frozen
+class LayerScale(Layer):
+    """Multiplies the last axis by a learned factor per feature, which starts at `initial`: what a residual adds, kept small
+    while training begins (Touvron et al., 2021)."""
+
+    initial: float
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        return (Parameter("scale", shape[-1:], Constant(self.initial)),)
+
+
+_FUNCTIONS = ("relu", "gelu", "tanh", "silu")
+
+
+@frozen
+class Activation(Layer):
+    """relu, tanh, gelu in its exact form, x * Phi(x) (not the tanh approximation), or silu, x / (1 + exp(-x))."""
+
+    function: Literal["relu", "gelu", "tanh", "silu"] = field(validator=validators.in_(_FUNCTIONS))
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""The vocabulary's layers of sequences: embeddings of tokens, attention, and the choice of one position."""
+"""The vocabulary's layers of sequences: embeddings of tokens, an image's tokens, attention, one position or the mean of all."""
 
 from __future__ import annotations
 
@@ -62,8 +62,22 @@ class SegmentEmbedding(Layer):
 
 
 @frozen
+class Tokens(Layer):
+    """An image's pixels as a sequence, row by row: (height, width, channels) to (height * width, channels).
+
+    After a convolution with a stride of its kernel's size, a ViT's patch embedding.
+    """
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 3, "(height, width, channels)")
+        return (shape[0] * shape[1], shape[2])
+
+
+@frozen
 class SelfAttention(Layer):
-    """Multi-head scaled dot-product self-attention without a mask, scale 1/sqrt(features / heads).
+    """Multi-head scaled dot-product self-attention, scale 1/sqrt(features / heads).
+
+    causal: each position attends to itself and to those before it, as a decoder does; else to all.
 
     Parameters query, key, value and output, each a kernel (features, features) and a bias (features,); head h owns the
     h-th run of features / heads columns.
@@ -71,6 +85,7 @@ class SelfAttention(Layer):
 
     heads: int = field(validator=_positive)
     init: Initializer = Normal(0.02)
+    causal: bool = False
 
     def output_shape(self, shape: Shape) -> Shape:
         self.require_rank(shape, 2, "(length, features)")
@@ -90,6 +105,7 @@ class SelfAttention(Layer):
         )
 
     def macs(self, shape: Shape) -> int:
+        """All length * length products count, as in published figures, though a causal mask makes no use of half of them."""
         length, size = shape
         return 4 * length * size * size + 2 * length * length * size
 
@@ -104,4 +120,13 @@ class SelectToken(Layer):
         self.require_rank(shape, 2, "(length, features)")
         if self.index >= shape[0]:
             raise ArchitectureError(f"SelectToken: position {self.index} of a sequence of {shape[0]}")
+        return shape[1:]
+
+
+@frozen
+class MeanTokens(Layer):
+    """The mean over all positions of a sequence: (length, features) to (features,)."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.require_rank(shape, 2, "(length, features)")
         return shape[1:]

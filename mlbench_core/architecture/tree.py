@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, fields, frozen
 
 from mlbench_core.architecture.layer import Layer, Parameter, Shape, join
-from mlbench_core.architecture.layers import Dropout, Residual, Sequential
+from mlbench_core.architecture.layers import Dropout
+from mlbench_core.architecture.optimizer import UpdateRule
 from mlbench_core.errors import ArchitectureError
 
 
-@frozen
-class Optimizer:
-    """The update rule a model is trained with; the same arithmetic in every framework.
-
-    sgd:   buffer = momentum * buffer + gradient;  p -= learning_rate * buffer
-    adamw: Loshchilov & Hutter's decoupled decay:
-           p -= learning_rate * (m_hat / (sqrt(v_hat) + epsilon) + weight_decay * p), bias-corrected moments.
-    Only parameters with two or more axes decay (BERT's own rule: no biases, no normalisation), see `decays`.
-    """
-
-    name: Literal["sgd", "adamw"] = field(validator=validators.in_(("sgd", "adamw")))
-    learning_rate: float = field(validator=validators.gt(0))
-    momentum: float = 0.9
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
-
-    def __attrs_post_init__(self) -> None:
-        if self.name == "sgd" and self.weight_decay:
-            raise ArchitectureError("the optimiser sgd takes no weight_decay; adamw does")
-
-    def decays(self, parameter: Parameter) -> bool:
-        """Whether `weight_decay` applies to this parameter."""
-        return self.weight_decay > 0 and len(parameter.shape) >= 2
-
-
-@frozen
+@frozen(kw_only=True)
 class Architecture:
     """One model, written once: every framework plugin lowers `root` to its own layers.
 
@@ -52,7 +26,7 @@ class Architecture:
     root: Layer
     input_shape: Shape
     num_classes: int
-    optimizer: Optimizer
+    optimizer: UpdateRule
     input_kind: Literal["float", "tokens"] = "float"
 
     def __attrs_post_init__(self) -> None:
@@ -96,7 +70,7 @@ class Architecture:
 
     def without_dropout(self) -> Architecture:
         """The same model with every dropout rate 0, so that training is deterministic across frameworks."""
-        return evolve(self, root=_without_dropout(self.root))
+        return evolve(self, root=without_dropout(self.root))
 
 
 def walk(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[str, Layer, Shape]]:
@@ -106,11 +80,32 @@ def walk(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[str, Laye
         yield from walk(child, at, join(path, name))
 
 
-def _without_dropout(layer: Layer) -> Layer:
-    if isinstance(layer, Dropout):
-        return Dropout(0.0)
-    if isinstance(layer, Sequential):
-        return Sequential([(name, _without_dropout(child)) for name, child in layer.layers])
-    if isinstance(layer, Residual):
-        return Residual(_without_dropout(layer.body), layer.shortcut and _without_dropout(layer.shortcut))
-    return layer
+def without_dropout(layer: Layer) -> Layer:
+    """The layer with every dropout rate in it 0."""
+    return evolve(layer, rate=0.0) if isinstance(layer, Dropout) else rebuilt(layer, without_dropout)
+
+
+def rebuilt(layer: Layer, change: Callable[[Layer], Layer]) -> Layer:
+    """The layer with `change` made to every layer that it holds, in whatever field, alone or in tuples, lists or mappings: a
+    third party's container is followed like the core's own."""
+    changed = {}
+    for attribute in fields(type(layer)):
+        old = getattr(layer, attribute.name)
+        new = _changed(old, change)
+        if new is not old:
+            changed[attribute.alias] = new
+    return evolve(layer, **changed) if changed else layer
+
+
+def _changed(value: Any, change: Callable[[Layer], Layer]) -> Any:
+    """The value itself if nothing in it is changed."""
+    if isinstance(value, Layer):
+        return change(value)
+    if isinstance(value, (tuple, list)):
+        items = [_changed(item, change) for item in value]
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else type(value)(items)
+    if isinstance(value, Mapping):
+        entries = {key: _changed(item, change) for key, item in value.items()}
+        return value if all(entries[key] is value[key] for key in value) else entries
+    return value

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from mlbench_core.data.adapt import can_adapt, fitting
 from mlbench_core.data.batches import batches, evaluation_batches
-from mlbench_core.data.dataset import DataRequest, Dataset
+from mlbench_core.data.dataset import DataRequest, Dataset, no_files
 from mlbench_core.data.prepare import Arrays, open_prepared, parse_name, prepare
 from mlbench_core.hookspecs import DatasetDescriptor, hookimpl
 
 __all__ = [
-    "Arrays", "DataRequest", "Dataset", "batches", "can_adapt", "evaluation_batches", "fitting", "open_prepared", "parse_name",
-    "prepare",
+    "Arrays", "DataRequest", "Dataset", "batches", "can_adapt", "evaluation_batches", "fitting", "no_files", "open_prepared",
+    "parse_name", "prepare",
 ]  # fmt: skip
 
 
@@ -19,20 +19,46 @@ def register_datasets() -> list[DatasetDescriptor]:
     """The data sets of the core."""
     here = "mlbench_core.data"
     return [
-        DatasetDescriptor("digits", f"{here}.bundled:digits", "image", "handwritten digits, 8 x 8 (scikit-learn's)"),
         DatasetDescriptor(
-            "digits-sequence", f"{here}.bundled:digits_sequence", "tokens", "the digits as 64 pixel tokens"
+            name="digits",
+            load=f"{here}.bundled:digits",
+            kind="image",
+            description="handwritten digits, 8 x 8 (scikit-learn's)",
+            files=f"{here}.dataset:no_files",
         ),
         DatasetDescriptor(
-            "breast_cancer", f"{here}.bundled:breast_cancer", "vector", "30 measurements (scikit-learn's)"
+            name="digits-sequence",
+            load=f"{here}.bundled:digits_sequence",
+            kind="tokens",
+            description="the digits as 64 pixel tokens",
+            files=f"{here}.dataset:no_files",
         ),
         DatasetDescriptor(
-            "cifar10", f"{here}.cifar10:cifar10", "image", "CIFAR-10, from --data-dir or downloaded once"
+            name="breast_cancer",
+            load=f"{here}.bundled:breast_cancer",
+            kind="vector",
+            description="30 measurements (scikit-learn's)",
+            files=f"{here}.dataset:no_files",
         ),
         DatasetDescriptor(
-            "synthetic", f"{here}.synthetic:synthetic", "any", "learnable noise: synthetic:SHAPE/CLASSES@SAMPLES"
+            name="cifar10",
+            load=f"{here}.cifar10:cifar10",
+            kind="image",
+            description="CIFAR-10, from --data-dir or downloaded once",
+            files=f"{here}.cifar10:data_files",
         ),
         DatasetDescriptor(
-            "file", f"{here}.files:npz", "any", "a path to an .npz file with x_train, y_train, x_val, y_val"
+            name="synthetic",
+            load=f"{here}.synthetic:synthetic",
+            kind="any",
+            description="learnable noise: synthetic:SHAPE/CLASSES@SAMPLES",
+            files=f"{here}.dataset:no_files",
+        ),
+        DatasetDescriptor(
+            name="file",
+            load=f"{here}.files:npz",
+            kind="any",
+            description="a path to an .npz file with x_train, y_train, x_val, y_val",
+            files=f"{here}.files:npz_file",
         ),
     ]

@@ -52,4 +52,13 @@ def _split(name: str, x: Array, y: Array) -> Dataset:
     from sklearn.model_selection import train_test_split
 
     x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=VALIDATION_SHARE, random_state=0, stratify=y)
-    return Dataset(name, "image", x_train, y_train, x_val, y_val, int(y.max()) + 1, levels=17)
+    return Dataset(
+        name=name,
+        kind="image",
+        x_train=x_train,
+        y_train=y_train,
+        x_val=x_val,
+        y_val=y_val,
+        num_classes=int(y.max()) + 1,
+        levels=17,
+    )

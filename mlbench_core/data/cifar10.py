@@ -9,13 +9,14 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mlbench_core.data.dataset import Array, DataRequest, Dataset
 from mlbench_core.errors import ConfigError
+from mlbench_core.files import replace
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -41,10 +42,19 @@ def cifar10(request: DataRequest) -> Dataset:
     folder = _folder(request)
     x_train, y_train = _read(folder, TRAIN)
     x_val, y_val = _read(folder, TEST)
-    return Dataset("cifar10", "image", x_train, y_train, x_val, y_val, 10, levels=256)
+    return Dataset(
+        name="cifar10",
+        kind="image",
+        x_train=x_train,
+        y_train=y_train,
+        x_val=x_val,
+        y_val=y_val,
+        num_classes=10,
+        levels=256,
+    )
 
 
-def sources(request: DataRequest) -> list[Path]:
+def data_files(request: DataRequest) -> list[Path]:
     """The files in `request.data_dir` that the data come from; none without one, since the archive's sum is fixed."""
     if request.data_dir is None:
         return []
@@ -81,28 +91,27 @@ def download(url: str, target: Path, sha256: str, progress: Callable[[int, int],
 
     Raises ConfigError if it cannot be fetched or the sum differs.
     """
-    digest = hashlib.sha256()
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        try:
-            with urllib.request.urlopen(url, timeout=60) as source:
-                total, done = source.length or 0, 0
-                while chunk := source.read(CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-                    done += len(chunk)
-                    if progress:
-                        progress(done, total)
-            file.close()
-            if digest.hexdigest() != sha256:
-                raise ConfigError(f"{url}: the SHA-256 is {digest.hexdigest()}, not {sha256}: try again, or {HELP}")
-            os.replace(file.name, target)
-        except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()  # it holds the connection
-            reason = str(error).strip() or type(error).__name__
-            raise ConfigError(f"dataset: cifar10 cannot be downloaded ({reason}): {HELP}") from None
-        finally:
-            Path(file.name).unlink(missing_ok=True)
+
+    def received() -> Iterator[bytes]:
+        digest, done = hashlib.sha256(), 0
+        with urllib.request.urlopen(url, timeout=60) as source:
+            total = source.length or 0
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                yield chunk
+                done += len(chunk)
+                if progress:
+                    progress(done, total)
+        if digest.hexdigest() != sha256:
+            raise ConfigError(f"{url}: the SHA-256 is {digest.hexdigest()}, not {sha256}: try again, or {HELP}")
+
+    try:
+        replace(target, received())
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
+        reason = str(error).strip() or type(error).__name__
+        raise ConfigError(f"dataset: cifar10 cannot be downloaded ({reason}): {HELP}") from None
 
 
 def extract(archive: Path, target: Path) -> Path:

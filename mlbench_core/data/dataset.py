@@ -13,15 +13,17 @@ from mlbench_core.errors import ConfigError
 
 Kind = Literal["image", "vector", "tokens"]
 Array = npt.NDArray[Any]
+ARRAYS = ("x_train", "y_train", "x_val", "y_val")
+"""The fields of a Dataset that hold samples and labels."""
 
 
-@frozen
+@frozen(kw_only=True)
 class DataRequest:
     """What a loader is asked for.
 
-    argument: the text after the colon in a name such as "synthetic:224x224x3/1000". takes: what the model takes. seed: for
-    made-up data of the kind "any" only; what another kind's loader returns is kept for every seed. cache: a folder for
-    downloads. progress: called as (bytes so far, bytes in all) while downloading.
+    argument: the text after the colon in a name such as "synthetic:224x224x3/1000". takes: what the model takes. seed: the
+    run's, for made-up data of the kind "any"; 0 for every other kind, whose data are the same in every run. cache: a folder
+    for downloads. progress: called as (bytes so far, bytes in all) while downloading.
     """
 
     argument: str
@@ -37,7 +39,7 @@ class DataRequest:
             raise ConfigError(f"dataset: {name} takes no argument, and got {self.argument!r}")
 
 
-@frozen
+@frozen(kw_only=True)
 class Dataset:
     """Samples and labels as they are, before they are adapted to a model.
 
@@ -53,3 +55,8 @@ class Dataset:
     y_val: Array
     num_classes: int
     levels: int | None = None
+
+
+def no_files(request: DataRequest) -> list[Path]:
+    """For `DatasetDescriptor.files` of a loader that reads no file of its own: its code and what it imports decide alone."""
+    return []

@@ -39,7 +39,15 @@ def synthetic(request: DataRequest) -> Dataset:
     y = generator.permutation(np.arange(samples + samples // 4) % classes)
     make = _tokens if request.takes == "tokens" else _noisy
     x = make(generator, shape, classes, y)
-    return Dataset("synthetic", request.takes, x[:samples], y[:samples], x[samples:], y[samples:], classes)
+    return Dataset(
+        name="synthetic",
+        kind=request.takes,
+        x_train=x[:samples],
+        y_train=y[:samples],
+        x_val=x[samples:],
+        y_val=y[samples:],
+        num_classes=classes,
+    )
 
 
 def _noisy(generator: np.random.Generator, shape: tuple[int, ...], classes: int, y: Array) -> Array:

@@ -1,14 +1,15 @@
-"""The shipped models, each a function (input shape, number of classes) -> Architecture."""
+"""The shipped models, each a function (input shape, number of classes) -> Architecture; and optimisers to ask for by name."""
 
 from __future__ import annotations
 
-from mlbench_core.hookspecs import ModelDescriptor, hookimpl
-from mlbench_core.trial import ModelSource
+from mlbench_core.descriptors import Takes
+from mlbench_core.hookspecs import ModelDescriptor, OptimizerDescriptor, hookimpl
+from mlbench_core.trial import ModelSource, OptimizerSource
 
 
-def _model(name: str, module: str, takes: str, description: str, *aliases: str, **sizes: int) -> ModelDescriptor:
+def _model(name: str, module: str, takes: Takes, description: str, *aliases: str, **sizes: int) -> ModelDescriptor:
     source = ModelSource(f"mlbench_core.models.{module}:{name.replace('-', '_')}")
-    return ModelDescriptor(name, source, takes, description, aliases, **sizes)
+    return ModelDescriptor(name=name, source=source, takes=takes, description=description, aliases=aliases, **sizes)
 
 
 @hookimpl
@@ -27,4 +28,14 @@ def register_models() -> list[ModelDescriptor]:
         _model("bert-tiny", "bert", "tokens", "BERT encoder, 2 layers of 128"),
         _model("bert-mini", "bert", "tokens", "BERT encoder, 4 layers of 256", "transformer"),
         _model("bert-base", "bert", "tokens", "BERT encoder, 12 layers of 768"),
+    ]
+
+
+@hookimpl
+def register_optimizers() -> list[OptimizerDescriptor]:
+    """The rules that every framework has; a model's own is one of them, with the model's numbers."""
+    told = {"sgd": "SGD with momentum 0.9, learning rate 2**-7", "adamw": "AdamW, learning rate 2**-10, decay 2**-7"}
+    return [
+        OptimizerDescriptor(name=name, source=OptimizerSource(f"mlbench_core.models.rules:{name}"), description=text)
+        for name, text in told.items()
     ]

@@ -82,8 +82,15 @@ def bert(
         "head_dropout": Dropout(dropout),
         "head": Dense(num_classes, init=init),
     }
-    optimizer = Optimizer("adamw", learning_rate=2**-12, weight_decay=0.01, epsilon=1e-6)
-    return Architecture(name, Sequential(layers), input_shape, num_classes, optimizer, input_kind="tokens")
+    optimizer = Optimizer(name="adamw", learning_rate=2**-12, weight_decay=0.01, epsilon=1e-6)
+    return Architecture(
+        name=name,
+        root=Sequential(layers),
+        input_shape=input_shape,
+        num_classes=num_classes,
+        optimizer=optimizer,
+        input_kind="tokens",
+    )
 
 
 def bert_tiny(input_shape: Shape, num_classes: int) -> Architecture:

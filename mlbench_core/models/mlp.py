@@ -14,4 +14,10 @@ def mlp(input_shape: Shape, num_classes: int, hidden: tuple[int, ...] = (512, 51
     for i, features in enumerate(hidden):
         layers += [(f"dense{i + 1}", Dense(features)), (f"relu{i + 1}", Activation("relu"))]
     root = Sequential([*layers, ("head", Dense(num_classes))])
-    return Architecture("mlp", root, input_shape, num_classes, Optimizer("sgd", learning_rate=2**-5, momentum=0.9))
+    return Architecture(
+        name="mlp",
+        root=root,
+        input_shape=input_shape,
+        num_classes=num_classes,
+        optimizer=Optimizer(name="sgd", learning_rate=2**-5, momentum=0.9),
+    )

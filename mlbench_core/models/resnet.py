@@ -85,8 +85,10 @@ def resnet(
         blocks += [block(width * 2**stage, 1, False) for _ in range(depth - 1)]
         layers[f"layer{stage + 1}"] = Sequential(blocks)
     layers |= {"pool": GlobalAveragePool2D(), "head": Dense(num_classes)}
-    optimizer = Optimizer("sgd", learning_rate=2**-9, momentum=0.9)
-    return Architecture(name, Sequential(layers), input_shape, num_classes, optimizer)
+    optimizer = Optimizer(name="sgd", learning_rate=2**-9, momentum=0.9)
+    return Architecture(
+        name=name, root=Sequential(layers), input_shape=input_shape, num_classes=num_classes, optimizer=optimizer
+    )
 
 
 def resnet18(input_shape: Shape, num_classes: int) -> Architecture:

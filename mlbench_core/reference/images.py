@@ -100,3 +100,14 @@ class GlobalAveragePool2D(Module):
     def backward(self, dy: Array) -> Array:
         pixels = self.shape[1] * self.shape[2]
         return np.broadcast_to((dy / pixels)[:, None, None], self.shape)
+
+
+class Tokens(Module):
+    """(batch, height, width, channels) to (batch, height * width, channels)."""
+
+    def forward(self, x: Array, mode: Mode) -> Array:
+        self.shape = x.shape
+        return x.reshape(x.shape[0], -1, x.shape[3])
+
+    def backward(self, dy: Array) -> Array:
+        return dy.reshape(self.shape)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import expit, ndtr
 
 from mlbench_core.reference.module import Array, Mode, Module, Variable
 
@@ -42,6 +42,20 @@ class Residual(Module):
 
     def backward(self, dy: Array) -> Array:
         return self.body.backward(dy) + (dy if self.shortcut is None else self.shortcut.backward(dy))
+
+
+class Gated(Module):
+    """body(x) gate(x). By the product rule each passes back dy times the other's output; both see the same x."""
+
+    def __init__(self, body: Module, gate: Module) -> None:
+        self.body, self.gate = body, gate
+
+    def forward(self, x: Array, mode: Mode) -> Array:
+        self.value, self.factor = self.body.forward(x, mode), self.gate.forward(x, mode)
+        return self.value * self.factor
+
+    def backward(self, dy: Array) -> Array:
+        return self.body.backward(dy * self.factor) + self.gate.backward(dy * self.value)
 
 
 class Dense(Module):
@@ -129,6 +143,41 @@ class LayerNorm(Module):
         return standardise_backward(dy * self.scale.value, self.z, self.inverse, -1)
 
 
+class RMSNorm(Module):
+    """Divides each position's channels by their root mean square, then scale."""
+
+    def __init__(self, scale: Variable, epsilon: float) -> None:
+        self.scale, self.epsilon = scale, epsilon
+
+    def forward(self, x: Array, mode: Mode) -> Array:
+        self.inverse = 1 / np.sqrt(np.square(x).mean(-1, keepdims=True) + self.epsilon)
+        self.z = x * self.inverse
+        y: Array = self.z * self.scale.value
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """As in standardise_backward without a mean: dx = inverse (dz - z mean(dz z))."""
+        self.scale.grad = (dy * self.z).sum(tuple(range(dy.ndim - 1)))
+        dz = dy * self.scale.value
+        dx: Array = self.inverse * (dz - self.z * (dz * self.z).mean(-1, keepdims=True))
+        return dx
+
+
+class LayerScale(Module):
+    """y = x * scale over the last axis."""
+
+    def __init__(self, scale: Variable) -> None:
+        self.scale = scale
+
+    def forward(self, x: Array, mode: Mode) -> Array:
+        self.x = x
+        return x * self.scale.value
+
+    def backward(self, dy: Array) -> Array:
+        self.scale.grad = (dy * self.x).sum(tuple(range(dy.ndim - 1)))
+        return dy * self.scale.value
+
+
 class Relu(Module):
     """max(x, 0); the slope at 0 is taken as 0, as frameworks do."""
 
@@ -162,6 +211,19 @@ class Gelu(Module):
     def backward(self, dy: Array) -> Array:
         density: Array = np.exp(self.x * self.x / -2) / math.sqrt(2 * math.pi)
         dx: Array = dy * (self.phi + self.x * density)
+        return dx
+
+
+class Silu(Module):
+    """x s(x), s the logistic function; the derivative is s (1 + x (1 - s))."""
+
+    def forward(self, x: Array, mode: Mode) -> Array:
+        self.x, self.logistic = x, expit(x)
+        y: Array = x * self.logistic
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        dx: Array = dy * self.logistic * (1 + self.x * (1 - self.logistic))
         return dx
 
 

@@ -40,22 +40,32 @@ from mlbench_core.architecture import (
     Dropout,
     Embedding,
     Flatten,
+    Gated,
     GlobalAveragePool2D,
     Layer,
     LayerNorm,
+    LayerScale,
     MaxPool2D,
+    MeanTokens,
     PositionEmbedding,
     Residual,
+    RMSNorm,
     SegmentEmbedding,
     SelectToken,
     SelfAttention,
     Sequential,
+    Tokens,
 )
 from mlbench_core.errors import UnsupportedError
 from mlbench_core.reference import images, layers, sequences
 from mlbench_core.reference.module import At, Module, variables
 
-ACTIVATIONS: dict[str, Callable[[], Module]] = {"relu": layers.Relu, "gelu": layers.Gelu, "tanh": layers.Tanh}
+ACTIVATIONS: dict[str, Callable[[], Module]] = {
+    "relu": layers.Relu,
+    "gelu": layers.Gelu,
+    "tanh": layers.Tanh,
+    "silu": layers.Silu,
+}
 
 
 @singledispatch
@@ -84,6 +94,12 @@ def _(layer: Residual, site: At) -> Module:
 
 
 @lower.register
+def _(layer: Gated, site: At) -> Module:
+    lowered = {name: lower(child, site.child(name, shape)) for name, child, shape in layer.children(site.shape)}
+    return layers.Gated(lowered["body"], lowered["gate"])
+
+
+@lower.register
 def _(layer: Dense, site: At) -> Module:
     return layers.Dense(**variables(layer, site))
 
@@ -102,6 +118,16 @@ def _(layer: BatchNorm, site: At) -> Module:
 @lower.register
 def _(layer: LayerNorm, site: At) -> Module:
     return layers.LayerNorm(**variables(layer, site), epsilon=layer.epsilon)
+
+
+@lower.register
+def _(layer: RMSNorm, site: At) -> Module:
+    return layers.RMSNorm(**variables(layer, site), epsilon=layer.epsilon)
+
+
+@lower.register
+def _(layer: LayerScale, site: At) -> Module:
+    return layers.LayerScale(**variables(layer, site))
 
 
 @lower.register
@@ -146,12 +172,22 @@ def _(layer: SelfAttention, site: At) -> Module:
         part: layers.Dense(bound[f"{part}.kernel"], bound[f"{part}.bias"])
         for part in ("query", "key", "value", "output")
     }
-    return sequences.SelfAttention(**parts, heads=layer.heads)
+    return sequences.SelfAttention(**parts, heads=layer.heads, causal=layer.causal)
 
 
 @lower.register
 def _(layer: SelectToken, site: At) -> Module:
     return sequences.SelectToken(layer.index)
+
+
+@lower.register
+def _(layer: Tokens, site: At) -> Module:
+    return images.Tokens()
+
+
+@lower.register
+def _(layer: MeanTokens, site: At) -> Module:
+    return sequences.MeanTokens()
 
 
 @lower.register

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from mlbench_core.architecture import Architecture, Weights
 from mlbench_core.hookspecs import Batch, FrameworkInfo, Gradients, hookimpl
+from mlbench_core.record import MemoryReading
 from mlbench_core.reference import training
 from mlbench_core.reference.training import Model, Session
-from mlbench_core.trial import MemoryReading, Plan
+from mlbench_core.trial import Plan
 
 
 @hookimpl

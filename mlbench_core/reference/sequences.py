@@ -78,12 +78,27 @@ class SelectToken(Module):
         return dx
 
 
-class SelfAttention(Module):
-    """Per head softmax(q k^T / sqrt(size)) v. q, k and v are dense layers of x; output is one of the heads joined."""
+class MeanTokens(Module):
+    """The mean over all positions, which share its gradient equally."""
 
-    def __init__(self, query: Dense, key: Dense, value: Dense, output: Dense, heads: int) -> None:
+    def forward(self, x: Array, mode: Mode) -> Array:
+        self.shape = x.shape
+        y: Array = x.mean(1)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        return np.broadcast_to((dy / self.shape[1])[:, None], self.shape)
+
+
+class SelfAttention(Module):
+    """Per head softmax(q k^T / sqrt(size)) v. q, k and v are dense layers of x; output is one of the heads joined.
+
+    causal: scores of later positions are minus infinity, so that their weights, and what these pass back, are 0.
+    """
+
+    def __init__(self, query: Dense, key: Dense, value: Dense, output: Dense, heads: int, causal: bool) -> None:
         self.query, self.key, self.value, self.output = query, key, value, output
-        self.heads = heads
+        self.heads, self.causal = heads, causal
 
     def _split(self, x: Array) -> Array:
         """(batch, length, features) to (batch, heads, length, features / heads)."""
@@ -98,6 +113,9 @@ class SelfAttention(Module):
         self.q, self.k, self.v = (self._split(part.forward(x, mode)) for part in (self.query, self.key, self.value))
         self.scale = 1 / math.sqrt(self.q.shape[-1])
         scores = self.q @ self.k.swapaxes(2, 3) * self.scale
+        if self.causal:
+            later = np.triu(np.ones(scores.shape[-2:], bool), 1)
+            scores[..., later] = -np.inf
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         self.weights = weights / weights.sum(-1, keepdims=True)
         return self.output.forward(self._join(self.weights @ self.v), mode)

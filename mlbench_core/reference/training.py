@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from attrs import define, frozen
 
-from mlbench_core.architecture import Architecture, Optimizer, Parameter, Site, Weights
+from mlbench_core.architecture import Architecture, Site, Weights
 from mlbench_core.errors import PluginError, UnsupportedError
 from mlbench_core.hookspecs import Batch, Gradients
 from mlbench_core.reference.lowering import lower
 from mlbench_core.reference.module import Array, Mode, Module, Variable
+from mlbench_core.reference.optimizers import Updater, make_optimizer
 
 if TYPE_CHECKING:
     from mlbench_core.trial import Plan
@@ -23,13 +23,6 @@ EXECUTIONS = ("eager",)
 
 Placed = tuple[Array, npt.NDArray[np.int32]]
 """x in the session's type (or token ids) and labels."""
-
-
-class UpdateRule(Protocol):
-    """Changes the variables it was made for, in place, by their gradients."""
-
-    def step(self) -> None:
-        """One update."""
 
 
 @frozen
@@ -47,54 +40,12 @@ class Session:
 
     model: Model
     plan: Plan
-    optimizer: UpdateRule | None
+    optimizer: Updater | None
     generator: np.random.Generator
 
     def mode(self, training: bool) -> Mode:
         """What a forward pass of this session needs to know."""
         return Mode(training, self.generator)
-
-
-class SGD:
-    """buffer = momentum * buffer + gradient; p -= learning_rate * buffer."""
-
-    def __init__(self, rule: Optimizer, parameters: Sequence[tuple[Parameter, Variable]]) -> None:
-        self.rule = rule
-        self.slots = [(variable, np.zeros_like(variable.value)) for _, variable in parameters]
-
-    def step(self) -> None:
-        """One update."""
-        for variable, buffer in self.slots:
-            buffer *= self.rule.momentum
-            buffer += variable.grad
-            variable.value -= self.rule.learning_rate * buffer
-
-
-class AdamW:
-    """p -= learning_rate * (m_hat / (sqrt(v_hat) + epsilon) + weight_decay * p), with m and v bias-corrected."""
-
-    def __init__(self, rule: Optimizer, parameters: Sequence[tuple[Parameter, Variable]]) -> None:
-        self.rule, self.count = rule, 0
-        self.slots = [
-            (v, rule.weight_decay if rule.decays(p) else 0.0, np.zeros_like(v.value), np.zeros_like(v.value))
-            for p, v in parameters
-        ]
-
-    def step(self) -> None:
-        """One update."""
-        rule = self.rule
-        self.count += 1
-        correction1, correction2 = 1 - rule.beta1**self.count, 1 - rule.beta2**self.count
-        for variable, decay, m, v in self.slots:
-            m *= rule.beta1
-            m += (1 - rule.beta1) * variable.grad
-            v *= rule.beta2
-            v += (1 - rule.beta2) * np.square(variable.grad)
-            update = (m / correction1) / (np.sqrt(v / correction2) + rule.epsilon)
-            variable.value -= rule.learning_rate * (update + decay * variable.value)
-
-
-RULES: dict[str, Callable[[Optimizer, Sequence[tuple[Parameter, Variable]]], UpdateRule]] = {"sgd": SGD, "adamw": AdamW}
 
 
 def cross_entropy(logits: Array, labels: npt.NDArray[np.int32]) -> tuple[Any, Array]:
@@ -141,7 +92,7 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
             raise PluginError(f"numpy: {name} has shape {variable.shape}, its weights have {value.shape}")
         variable.value = value
     trained = [(parameter, model.variables[name]) for name, parameter in table.items() if parameter.trainable]
-    optimizer = RULES[plan.optimizer.name](plan.optimizer, trained) if plan.task == "train" else None
+    optimizer = make_optimizer(plan.optimizer, trained) if plan.task == "train" else None
     return Session(model, plan, optimizer, np.random.default_rng(plan.seed))
 
 

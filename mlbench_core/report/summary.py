@@ -2,118 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from mlbench_core.entry import shown_framework
+from mlbench_core.report.files import CSV_NAME
+from mlbench_core.report.parity import NAME as PARITY_NAME
+from mlbench_core.report.table import Fitted, Shown, cell
 from mlbench_core.results import Results
+from mlbench_core.results.columns import Column
 from mlbench_core.results.comparisons import Comparison
+from mlbench_core.results.row import BY_NAME, Row, plain
+from mlbench_core.results.storage import NAME as JSON_NAME
 from mlbench_core.stats.percentiles import TOO_SMALL
-from mlbench_core.verify.rungs import Climb, Rung
+from mlbench_core.verify.rungs import ParityResult, Rung
 
 STYLES = {"verified": "green", "unverified": "yellow"}
 
-_FORMATS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("samples_per_second", "samples/s", lambda v: f"{v:,.0f}" if v >= 100 else f"{v:.1f}"),
-    ("train_time_per_epoch", "s/epoch", lambda v: f"{v:.2f}"),
-    ("first_step_s", "first step s", lambda v: f"{v:.2f}"),
-    ("final_val_accuracy", "val. acc. %", lambda v: f"{100 * v:.1f}"),
-    ("peak_memory_mb", "peak MB", lambda v: f"{v:,.0f}"),
-    ("gpu_utilization_pct", "GPU %", lambda v: f"{v:.0f}"),
-    ("mfu_pct", "MFU %", lambda v: f"{v:.0f}"),
-    ("inference_latency_p50_ms", "p50 ms", lambda v: f"{v:.2f}"),
-    ("inference_latency_p99_ms", "p99 ms", lambda v: f"{v:.2f}"),
-)
+FIGURES = {
+    "samples_per_second": 0,
+    "train_time_per_epoch": 2,
+    "first_step_s": 5,
+    "final_val_accuracy": 3,
+    "peak_memory_mb": 6,
+    "gpu_utilization_pct": 9,
+    "mfu_pct": 8,
+    "inference_latency_p50_ms": 4,
+    "inference_latency_p99_ms": 7,
+}
+"""The columns of figures in the summary, in this order, each with the rank at which it leaves a narrow terminal."""
+WHAT = ("dataset", "device", "batch_size", "precision", "block")
+"""Columns that are shown only where rows differ in them."""
 
 
-def summary_table(results: Results) -> Table:
+def summary_table(results: Results) -> Fitted:
     """A row per cell, its model's name once per group; a column that nothing was measured for is left out."""
-    rows = results.cells()
-    several = [
-        name for name in ("dataset", "device", "batch_size", "precision", "block") if len({r[name] for r in rows}) > 1
+    rows = [(row, plain(row) | {"framework": shown_framework(row)}) for row in results.rows]
+    several = [name for name in WHAT if len({values[name] for _, values in rows}) > 1]
+    arms = [tuple(values[name] for name in ("model", *several, "framework")) for _, values in rows]
+    columns = [
+        Shown(
+            label=BY_NAME[name].label,
+            cells=[cell(values[name]) for _, values in rows],
+            names=name != "execution" or len(set(arms)) < len(arms),
+            heads=name not in ("framework", "execution"),
+            right=name in ("batch_size", "block"),
+            leaves=6,
+        )
+        for name in ("model", *several, "framework", "execution")
     ]
-    formats = [(key, title, show) for key, title, show in _FORMATS if any(row[key] is not None for row in rows)]
-    table = Table(title=_title(rows, several), title_justify="left")
-    for title in ("model", *several, "framework", "execution"):
-        table.add_column(title.replace("_", " "), no_wrap=True)
-    for _, title, _ in formats:
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("parity", no_wrap=True)
-    table.add_column("status")
-    previous = None
-    for row in rows:
-        if previous not in (None, row["model"]):
-            table.add_section()
-        cells = [row["model"] if row["model"] != previous else "", *(str(row[name]) for name in several)]
-        cells += [row["framework"], row["execution"]]
-        cells += [_missing(key, row) if row[key] is None else show(row[key]) for key, _, show in formats]
-        style = "green" if row["status"] == "ok" else "red"
-        parity = row["parity"].partition(":")[0]
-        proven = Text(parity, style=STYLES.get(parity, "red"))
-        table.add_row(*(escape(cell) for cell in cells), proven, Text(row["status"], style=style))
-        previous = row["model"]
-    return table
+    for name, leaves in FIGURES.items():
+        if any(values[name] is not None for _, values in rows):
+            cells = [cell(_figure(BY_NAME[name], values)) for _, values in rows]
+            columns.append(Shown(label=BY_NAME[name].label, cells=cells, right=True, leaves=leaves))
+    proven = [cell(row.parity.verdict, style=STYLES.get(row.parity.verdict, "red")) for row, _ in rows]
+    status = [cell(row.status, style="green" if row.status == "ok" else "red") for row, _ in rows]
+    columns += [Shown(label="parity", cells=proven, leaves=1), Shown(label="status", cells=status)]
+    return Fitted(title=_title(results.rows, several), columns=columns, elsewhere=CSV_NAME, grouped=True)
 
 
-def _title(rows: list[dict[str, Any]], several: list[str]) -> str:
+def _title(rows: Sequence[Row], several: list[str]) -> str:
     """What all rows have in common, so that no column repeats it."""
     if not rows:
         return "no training trial was run"
-    shared = [name for name in ("dataset", "device", "batch_size", "precision") if name not in several]
-    return ", ".join(f"{name.replace('_', ' ')} {rows[0][name]}" for name in shared)
+    shared = [name for name in WHAT if name not in (*several, "block")]
+    return ", ".join(f"{BY_NAME[name].label} {plain(rows[0])[name]}" for name in shared)
 
 
-def _missing(key: str, row: dict[str, Any]) -> str:
-    """Why nothing is shown: a percentile of too few queries says so, anything else was not measured."""
-    queried = "latency_p" in key and row[key.partition("_p")[0] + "_mean_ms"] is not None
+def _figure(column: Column, values: dict[str, Any]) -> str:
+    """The value, or why there is none: a percentile of too few queries says so, anything else was not measured."""
+    value = values[column.name]
+    if value is not None:
+        return column.show(value)
+    queried = "latency_p" in column.name and values[column.name.partition("_p")[0] + "_mean_ms"] is not None
     return TOO_SMALL if queried else "n/a"
 
 
 VERDICT_STYLES = {"faster": "green", "slower": "green", "equivalent": "cyan", "inconclusive": "yellow"}
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+COMPARED = {
+    "model": "model",
+    "device": "device",
+    "batch size": "batch_size",
+    "precision": "precision",
+    "metric": "metric",
+}
+"""What a comparison is of, by label; shown only where comparisons differ in it, else in the title."""
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> Fitted:
     """A row per pair of arms: the ratio of their speeds with its 95 % interval, and what may be said of it."""
-    table = Table(title="ratio of speeds, first to second, with its interval", title_justify="left")
-    for title in ("model", "device", "batch size", "precision", "metric", "first", "second"):
-        table.add_column(title, no_wrap=True)
-    for title in ("ratio", "interval", "p (Holm)", "blocks"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("verdict on the first")
-    for c in comparisons:
-        t, r = c.trial, c.ratio
-        numbers = ["-", "-", "-", "-"]
-        if r is not None:
-            interval = "n/a" if r.low is None else f"[{r.low:.3f}, {r.high:.3f}]"
-            p = "n/a" if c.adjusted_p is None else f"{c.adjusted_p:.2g}"
-            numbers = [f"{r.value:.3f}", interval, p, str(r.blocks)]
-        verdict = Text(c.verdict, style=VERDICT_STYLES.get(c.verdict, "red"))
-        if c.verdict == "inconclusive":
-            more = c.blocks_needed or "more"
-            verdict.append(f": {more} blocks needed")
-        cell = (t.model, t.device, str(t.batch_size), t.precision, c.metric, c.a, c.b)
-        table.add_row(*map(escape, (*cell, *numbers)), verdict)
-    return table
+    what = {
+        label: [str(c.metric if name == "metric" else getattr(c.group, name)) for c in comparisons]
+        for label, name in COMPARED.items()
+    }
+    shared = [f"{label} {found[0]}" for label, found in what.items() if len(set(found)) == 1]
+    columns = [
+        Shown(label=label, cells=[cell(each) for each in found], names=True, heads=True, right=label == "batch size")
+        for label, found in what.items()
+        if len(set(found)) > 1
+    ]
+    columns += [
+        Shown(label="first", cells=[cell(c.a) for c in comparisons], names=True),
+        Shown(label="second", cells=[cell(c.b) for c in comparisons], names=True),
+    ]
+    numbers = [_numbers(c) for c in comparisons]
+    for place, (label, leaves) in enumerate({"ratio": 0, "interval": 0, "p (Holm)": 2, "blocks": 1}.items()):
+        columns.append(Shown(label=label, cells=[cell(each[place]) for each in numbers], right=True, leaves=leaves))
+    verdicts = [cell(c.verdict, style=VERDICT_STYLES.get(c.verdict, "red")) for c in comparisons]
+    columns.append(Shown(label="the first is", cells=verdicts))
+    if any(c.verdict == "inconclusive" for c in comparisons):
+        needed = [cell(str(c.blocks_needed or "more") if c.verdict == "inconclusive" else "") for c in comparisons]
+        columns.append(Shown(label="blocks needed", cells=needed, right=True, leaves=3))
+    title = ", ".join(["ratio of speeds, first to second, with its interval", *shared])
+    return Fitted(title=title, columns=columns, elsewhere=JSON_NAME)
 
 
-def parity_table(climbs: Sequence[Climb]) -> Table:
-    """A row per framework and model, a column per rung with its measured error; a rung that did not hold is red."""
-    names = {rung.name: rung.number for climb in climbs for rung in climb.rungs}
-    columns = sorted(names, key=lambda name: names[name])
-    table = Table(title="parity with the NumPy reference: largest relative error per rung", title_justify="left")
-    for title in ("framework", "model", *columns, "verdict"):
-        table.add_column(title)
-    for climb in climbs:
-        by_name = {rung.name: rung for rung in climb.rungs}
-        cells = [_error(by_name.get(name)) for name in columns]
-        table.add_row(climb.framework, climb.model, *cells, Text(climb.verdict, style=STYLES.get(climb.verdict, "red")))
-    return table
+def _numbers(comparison: Comparison) -> tuple[str, str, str, str]:
+    """The ratio, its interval, p and the number of blocks."""
+    r = comparison.ratio
+    if r is None:
+        return "-", "-", "-", "-"
+    interval = "n/a" if r.low is None else f"[{r.low:.3f}, {r.high:.3f}]"
+    p = "n/a" if comparison.adjusted_p is None else f"{comparison.adjusted_p:.2g}"
+    return f"{r.value:.3f}", interval, p, str(r.blocks)
+
+
+def parity_table(parity: Sequence[ParityResult]) -> Fitted:
+    """A row per framework and model, a column per rung with its measured error; a rung that did not hold is red, and those that
+    all have held leave a narrow terminal first, the lowest before the others."""
+    names = {rung.name: rung.number for result in parity for rung in result.rungs}
+    found = [{rung.name: rung for rung in result.rungs} for result in parity]
+    columns = [
+        Shown(label="framework", cells=[cell(shown_framework(result)) for result in parity], names=True),
+        Shown(label="model", cells=[cell(result.model) for result in parity], names=True),
+    ]
+    if len({result.device for result in parity}) > 1:
+        columns.append(Shown(label="device", cells=[cell(result.device) for result in parity], names=True))
+    for name in sorted(names, key=lambda name: names[name]):
+        fell = any(name in rungs and not rungs[name].passed for rungs in found)
+        leaves = 0 if fell else 1 + max(names.values()) - names[name]
+        columns.append(Shown(label=name, cells=[_error(rungs.get(name)) for rungs in found], leaves=leaves))
+    verdicts = [cell(result.verdict, style=STYLES.get(result.verdict, "red")) for result in parity]
+    columns.append(Shown(label="verdict", cells=verdicts))
+    title = "parity with the NumPy reference: largest relative error per rung"
+    return Fitted(title=title, columns=columns, elsewhere=PARITY_NAME)
 
 
 def _error(rung: Rung | None) -> Text:
     if rung is None or rung.absent:
-        return Text("-")
-    return Text(f"{rung.error:.0e}" if rung.error else "0", style="" if rung.passed else "red")
+        return cell("-")
+    return cell(f"{rung.error:.0e}" if rung.error else "0", style="" if rung.passed else "red")

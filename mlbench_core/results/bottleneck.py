@@ -6,8 +6,8 @@ from statistics import median
 
 from attrs import frozen
 
-from mlbench_core.results.flags import seconds_per_step
-from mlbench_core.trial import Record
+from mlbench_core.devices import kind_of
+from mlbench_core.record import Record
 
 WAITED_FOR = 0.10
 """On an accelerator: if the loop waits this share of the epoch for the device, the device was never idle for long (own)."""
@@ -16,7 +16,7 @@ LAUNCH_BOUND = 0.90
 (own)."""
 
 
-@frozen
+@frozen(kw_only=True)
 class Shares:
     """Shares of an epoch, in [0, 1] and together 1 but for the loop itself.
 
@@ -67,10 +67,10 @@ def shares(record: Record) -> Shares | None:
     inside = sum(epoch.dispatch_s for epoch in epochs)
     waited = sum(epoch.device_wait_s for epoch in epochs)
     dispatch = launch = None
-    if record.trial.device != "cpu" and record.measured.step_dispatches:
+    if kind_of(record.trial.device) != "cpu" and record.measured.step_dispatches:
         steps = sum(epoch.samples for epoch in epochs) / record.trial.batch_size
         call = median(record.measured.step_dispatches)
-        dispatch, launch = min(inside, steps * call), call / seconds_per_step(record)
+        dispatch, launch = min(inside, steps * call), call / record.seconds_per_step()
     return Shares(
         data=sum(epoch.data_wait_s for epoch in epochs) / total,
         placement=sum(epoch.placement_s for epoch in epochs) / total,

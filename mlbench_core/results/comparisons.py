@@ -1,166 +1,195 @@
-"""Comparisons: every pair of arms of a cell, with the ratio of their speeds, its interval and a verdict."""
+"""Comparisons: every pair of arms of a group, with the ratio of their costs, its interval and a verdict."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
-from attrs import field, frozen
+from attrs import evolve, frozen
 
-from mlbench_core.results.flags import seconds_per_step
+from mlbench_core.record import Record
+from mlbench_core.results.compared import METRIC, METRICS, TRAINING, Metric, Turns
+from mlbench_core.results.groups import Group, arm_label, group_of, grouped
 from mlbench_core.stats.ratio import Ratio, holm, log_ratio, ratio, sign_flip
 from mlbench_core.stats.time_to import crossover
 from mlbench_core.stats.verdict import Verdict, blocks_needed, verdict
 from mlbench_core.thresholds import Compare, ExtendUntil
-from mlbench_core.trial import Record, Trial
 
-TRAINING, LATENCY = "training throughput", "inference latency"
+SWAPPED: dict[Verdict, Verdict] = {"faster": "slower", "slower": "faster"}
 
 
-@frozen
+@frozen(kw_only=True)
 class Comparison:
-    """a compared with b, alike in all but framework and execution.
+    """a compared with b, alike in all but framework, its variant and execution.
 
-    metric: TRAINING or LATENCY. ratio: of speeds, above 1 where a is faster; None where not a single block has both.
-    adjusted_p: by Holm over the pairs of this cell and metric. sign_flip_p: unadjusted, from 6 blocks. blocks_needed: in
-    all, until the verdict would be clear; None if it is, or cannot be told. reason: why the two are not comparable.
-    crossover_step: the training step at which the arm with the slower first step has caught up. trial: a's, for the cell's
-    other coordinates.
+    metric: the name of one of `compared.METRICS`. ratio: b's cost over a's, of speeds that is a's speed over b's: above 1 a is
+    better; None where not a single block has both. log_ratios: its logarithm in each block. adjusted_p: by Holm over the pairs
+    of this group and metric. sign_flip_p: unadjusted, from 6 blocks, of primary metrics. blocks_needed: in all, until the
+    verdict would be clear; None if it is, or cannot be told. reason: why the two are not comparable. crossover_step: the
+    training step at which the arm with the slower first step has caught up.
     """
 
-    trial: Trial
+    group: Group
     metric: str
     a: str
     b: str
     verdict: Verdict
     ratio: Ratio | None = None
+    log_ratios: tuple[float, ...] = ()
     adjusted_p: float | None = None
     sign_flip_p: float | None = None
     blocks_needed: int | None = None
     reason: str = ""
     crossover_step: int | None = None
 
-    def describe(self) -> str:
-        """One sentence: who is how much faster, how sure that is, or what is missing."""
-        cell = f"{self.trial.model} on {self.trial.device}, {self.metric}"
-        if self.ratio is None or self.verdict == "not comparable":
-            return f"{cell}: {self.a} and {self.b} are not comparable: {self.reason}"
-        interval = (
-            f"ratio of speeds {self.ratio.value:.3f}"
-            if self.ratio.low is None
-            else f"ratio of speeds {self.ratio.value:.3f} [{self.ratio.low:.3f}, {self.ratio.high:.3f}]"
+    @property
+    def primary(self) -> bool:
+        """Whether the metric is one of those that the run was made for."""
+        return METRIC[self.metric].primary
+
+    def seen_from(self, arm: str) -> Comparison:
+        """The same with `arm` as a: as it is, or with its sides swapped. Raises ValueError if it is neither side."""
+        if arm == self.a:
+            return self
+        if arm != self.b:
+            raise ValueError(f"{arm!r} is neither {self.a!r} nor {self.b!r}")
+        return evolve(
+            self,
+            a=self.b,
+            b=self.a,
+            verdict=SWAPPED.get(self.verdict, self.verdict),
+            ratio=None if self.ratio is None else self.ratio.inverse(),
+            log_ratios=tuple(-value for value in self.log_ratios),
         )
+
+    def describe(self) -> str:
+        """One sentence: who is how much better, how sure that is, or what is missing."""
+        what = f"{self.group.model} on {self.group.device}, {self.metric}"
+        if self.ratio is None or self.verdict == "not comparable":
+            return f"{what}: {self.a} and {self.b} are not comparable: {self.reason}"
+        of = "ratio of speeds" if self.primary else "ratio"
+        interval = f"{of} {self.ratio.value:.3f}"
+        if self.ratio.low is not None:
+            interval += f" [{self.ratio.low:.3f}, {self.ratio.high:.3f}]"
         blocks = f"{self.ratio.blocks} block" + ("s" if self.ratio.blocks > 1 else "")
         if self.verdict == "inconclusive":
             more = "more blocks are needed" if self.blocks_needed is None else f"{self.blocks_needed} blocks needed"
-            return f"{cell}: {self.a} and {self.b}: no significant difference shown, {interval}, {blocks}; {more}"
-        words = "as fast as" if self.verdict == "equivalent" else f"{self.verdict} than"
+            return f"{what}: {self.a} and {self.b}: no significant difference shown, {interval}, {blocks}; {more}"
+        metric = METRIC[self.metric]
+        words = {"faster": metric.better, "slower": metric.worse}.get(self.verdict, metric.alike)
         caught = f"; the later starter has caught up at step {self.crossover_step:,}" if self.crossover_step else ""
-        return f"{cell}: {self.a} is {words} {self.b}: {interval}, {blocks}{caught}"
+        return f"{what}: {self.a} is {words} {self.b}: {interval}, {blocks}{caught}"
 
 
 @frozen
 class Arm:
-    """The records of one framework and execution in a cell, by block."""
+    """The records of one arm of a group, by block. problem: why they cannot be compared, or empty."""
 
     label: str
-    records: dict[int, Record] = field(factory=dict)
+    records: dict[int, Record]
+    problem: str = ""
 
 
 def compare(
-    records: Iterable[Record], compared: Compare, problem: Callable[[Record], str] = lambda _record: ""
+    records: Iterable[Record],
+    compared: Compare,
+    problem: Callable[[Record], str] = lambda _record: "",
+    metrics: Sequence[Metric] = METRICS,
 ) -> list[Comparison]:
-    """Every pair of arms in every cell and metric. problem: why a record cannot be compared, empty if it can."""
+    """Every pair of arms in every group, by every metric that was measured. problem: why a record cannot be compared, empty if
+    it can. A pair without a primary metric's numbers is "not comparable"; one without a secondary metric's is left out."""
     found = []
-    for metric, cell in _cells(records):
-        pairs = [
-            (a, b, _reason([*a.records.values(), *b.records.values()], problem))
-            for a, b in itertools.combinations(cell, 2)
-        ]
-        blocks = [[] if reason else _log_ratios(a, b) for a, b, reason in pairs]
-        ratios = [ratio(logs, compared.confidence) if logs else None for logs in blocks]
-        tested = [r.p for r in ratios if r is not None and r.p is not None]
-        adjusted = iter(holm(tested))
-        for (a, b, reason), r, logs in zip(pairs, ratios, blocks, strict=True):
-            trial = next(iter(a.records.values())).trial
-            if r is None:
+    for group, arms in _groups(records, problem):
+        pairs = [(a, b, a.problem or b.problem) for a, b in itertools.combinations(arms, 2)]
+        for metric in metrics:
+            if metric.task == group.task:
+                found += _compare(group, metric, pairs, compared)
+    return found
+
+
+def _compare(group: Group, metric: Metric, pairs: list[tuple[Arm, Arm, str]], compared: Compare) -> list[Comparison]:
+    fine = {arm.label: arm for a, b, _ in pairs for arm in (a, b) if not arm.problem}
+    costs = {label: {n: metric.costs(record) for n, record in arm.records.items()} for label, arm in fine.items()}
+    blocks = [() if reason else _log_ratios(costs[a.label], costs[b.label]) for a, b, reason in pairs]
+    ratios = [ratio(logs, compared.confidence) if logs else None for logs in blocks]
+    tested = [r.p for r in ratios if r is not None and r.p is not None]
+    adjusted = iter(holm(tested))
+    found = []
+    for (a, b, reason), r, logs in zip(pairs, ratios, blocks, strict=True):
+        if r is None:
+            if metric.primary:
                 why = reason or "no block has values of both"
-                found.append(Comparison(trial, metric, a.label, b.label, "not comparable", reason=why))
-                continue
-            p = None if r.p is None else next(adjusted)
-            judged = verdict(r, p, compared)
-            needed = blocks_needed(r, len(tested), compared) if judged == "inconclusive" else None
-            step = _crossover(a, b) if metric == TRAINING else None
-            found.append(
-                Comparison(trial, metric, a.label, b.label, judged, r, p, sign_flip(logs), needed, crossover_step=step)
+                found.append(
+                    Comparison(
+                        group=group, metric=metric.name, a=a.label, b=b.label, verdict="not comparable", reason=why
+                    )
+                )
+            continue
+        p = None if r.p is None else next(adjusted)
+        judged = verdict(r, p, compared)
+        found.append(
+            Comparison(
+                group=group,
+                metric=metric.name,
+                a=a.label,
+                b=b.label,
+                verdict=judged,
+                ratio=r,
+                log_ratios=logs,
+                adjusted_p=p,
+                sign_flip_p=sign_flip(logs) if metric.primary else None,
+                blocks_needed=blocks_needed(r, len(tested), compared) if judged == "inconclusive" else None,
+                crossover_step=_crossover(a, b) if metric is TRAINING else None,
             )
+        )
     return found
 
 
 def unfinished(comparisons: Iterable[Comparison], until: ExtendUntil) -> list[Comparison]:
-    """Those whose interval is still wider than `until` wants, and that more blocks could make narrower."""
+    """Those by a primary metric whose interval is still wider than `until` wants, and that more blocks could make narrower."""
     return [
         c
         for c in comparisons
-        if c.ratio is not None
+        if c.primary
+        and c.ratio is not None
         and c.ratio.blocks < until.max_blocks
         and (c.ratio.half_width is None or c.ratio.half_width > until.half_width)
     ]
 
 
-def _cells(records: Iterable[Record]) -> list[tuple[str, list[Arm]]]:
-    """(metric, arms) for each cell of the matrix, the arms by name."""
-    cells: dict[Trial, dict[tuple[str, str], Arm]] = {}
-    for record in records:
-        t = record.trial
-        arms = cells.setdefault(t.cell, {})
-        arm = arms.setdefault((t.framework, t.execution), Arm(_label(record)))
-        arm.records[t.block] = record
-    metrics = {"train": TRAINING, "infer": LATENCY}
-    return [(metrics[cell.task], sorted(arms.values(), key=lambda arm: arm.label)) for cell, arms in cells.items()]
-
-
-def _label(record: Record) -> str:
-    execution = record.trial.execution
-    return record.trial.framework if execution == "default" else f"{record.trial.framework} ({execution})"
+def _groups(records: Iterable[Record], problem: Callable[[Record], str]) -> list[tuple[Group, list[Arm]]]:
+    """The arms of each group, by name."""
+    found = []
+    for group, together in grouped(records, lambda record: group_of(record.trial)).items():
+        arms = grouped(together, lambda record: arm_label(record.trial))
+        made = [
+            Arm(label, {record.trial.block: record for record in arm}, _reason(arm, problem))
+            for label, arm in sorted(arms.items())
+        ]
+        found.append((group, made))
+    return found
 
 
 def _reason(records: Iterable[Record], problem: Callable[[Record], str]) -> str:
     return next((reason for record in records if (reason := problem(record))), "")
 
 
-def _log_ratios(a: Arm, b: Arm) -> list[float]:
-    """One per block that has numbers of both."""
-    both = [(_turns(a.records[n]), _turns(b.records[n])) for n in a.records if n in b.records]
-    return [_log_ratio(*turns) for turns in both if all(turns)]
+def _log_ratios(a: Mapping[int, Turns], b: Mapping[int, Turns]) -> tuple[float, ...]:
+    """One per block that has costs of both."""
+    return tuple(_log_ratio(a[n], b[n]) for n in a if n in b and a[n] and b[n])
 
 
-def _log_ratio(turns_a: list[list[float]], turns_b: list[list[float]]) -> float:
+def _log_ratio(turns_a: Turns, turns_b: Turns) -> float:
     """A process that was measured in one go was next to nothing of the other, so it is one value, its median."""
     if min(len(turns_a), len(turns_b)) == 1:
         turns_a, turns_b = ([[median(itertools.chain(*turns))]] for turns in (turns_a, turns_b))
     return log_ratio(turns_a, turns_b)
 
 
-def _turns(record: Record) -> list[list[float]]:
-    """What a comparison takes, in seconds by turn: the values of training per step, or the median query; empty if none."""
-    m = record.measured
-    if record.trial.task == "infer":
-        return [[median(turn)] for turn in by_turn(m.latencies, m.query_turns)]
-    steps = 1 if m.calibration is None else m.calibration.steps_per_value
-    return by_turn([value / steps for value in m.values], m.turns)
-
-
-def by_turn(values: list[float], sizes: list[int]) -> list[list[float]]:
-    """The values by turn, all in one where no sizes are known; turns without any are left out."""
-    found = iter(values)
-    return [part for size in sizes or [len(values)] if (part := list(itertools.islice(found, size)))]
-
-
 def _crossover(a: Arm, b: Arm) -> int | None:
     starts = [[r.measured.first_step_s for r in arm.records.values() if r.measured.first_step_s] for arm in (a, b)]
-    steps = [[seconds_per_step(r) for r in arm.records.values() if r.measured.values] for arm in (a, b)]
+    steps = [[r.seconds_per_step() for r in arm.records.values() if r.measured.values] for arm in (a, b)]
     if not all([*starts, *steps]):
         return None
     return crossover(median(starts[0]), median(steps[0]), median(starts[1]), median(steps[1]))

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mlbench_core.trial import Record, Trial
+from mlbench_core.devices import gpu_numbers, kind_of, number_of, one_of
+from mlbench_core.record import Record
+from mlbench_core.trial import Trial
 
 DATA_SHEETS: dict[str, dict[str, float]] = {
     # Dense operations per second without sparsity, from NVIDIA's data sheets of the SXM (else PCIe) cards; the longest name
@@ -22,23 +24,39 @@ DATA_SHEETS: dict[str, dict[str, float]] = {
 }
 
 
-def measured_peaks(records: Iterable[Record]) -> dict[tuple[str, str], float]:
-    """Operations per second of the fastest matrix product that any framework reached, by (device, precision)."""
-    peaks: dict[tuple[str, str], float] = {}
+def measured_peaks(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
+    """Operations per second of the fastest matrix product that any framework reached, by `peaks_key`."""
+    peaks: dict[tuple[str, str, str], float] = {}
     for record in records:
-        key = (record.trial.device, record.trial.precision)
+        key = peaks_key(record)
         if record.measured.peak_flops:
             peaks[key] = max(peaks.get(key, 0.0), record.measured.peak_flops)
     return peaks
 
 
-def data_sheet_peak(environment: Mapping[str, Any], device: str, precision: str) -> float | None:
-    """Operations per second by the data sheet of the card behind "cuda:N"; None for the CPU and for cards not in the table."""
-    gpus = environment.get("gpus") or []
-    number = device.partition(":")[2]
-    if not number.isdigit() or int(number) >= len(gpus):
+def peaks_key(record: Record) -> tuple[str, str, str]:
+    """(machine, one device, precision) of a record."""
+    return record.machine, one_of(record.trial.device), record.trial.precision
+
+
+def peak_of_all(record: Record, peaks: Mapping[tuple[str, str, str], float]) -> float | None:
+    """Of `peaks`, that of all the devices of a record together: several GPUs add up; virtual CPUs share one."""
+    peak, device = peaks.get(peaks_key(record)), record.trial.device
+    return peak if peak is None or kind_of(device) == "cpu" else peak * number_of(device)
+
+
+def data_sheet_peak(facts: Mapping[str, Any], device: str, precision: str) -> float | None:
+    """Operations per second by the data sheets of all cards behind "cuda:N" or "cuda:N-M"; None for the CPU and for cards
+    that are not in the table."""
+    gpus, numbers = facts.get("gpus") or [], gpu_numbers(device)
+    if not numbers or max(numbers) >= len(gpus):
         return None
-    name = gpus[int(number)]["name"]
+    peaks = [_of_card(gpus[number].get("name", ""), precision) for number in numbers]
+    known = [peak for peak in peaks if peak is not None]
+    return sum(known) if len(known) == len(peaks) else None
+
+
+def _of_card(name: str, precision: str) -> float | None:
     found = [card for card in DATA_SHEETS if re.search(rf"\b{card}\b", name)]
     return DATA_SHEETS[max(found, key=len)].get(precision) if found else None
 
@@ -55,19 +73,19 @@ UNKNOWN = 2.0
 """On a device of which nothing is known, this many times the measured peak is called impossible (own)."""
 
 
-def limit(environment: Mapping[str, Any], trial: Trial, measured: float | None) -> float | None:
+def limit(facts: Mapping[str, Any], trial: Trial, measured: float | None) -> float | None:
     """Operations per second that the trial's device cannot exceed, whoever measures; None where nothing is known.
 
     A GPU's is its data sheet's. A CPU's is threads x frequency x operations per cycle, generously: what was measured may have
     been measured while others used the processor, so exceeding that proves nothing.
     """
-    sheet = data_sheet_peak(environment, trial.device, trial.precision)
+    sheet = data_sheet_peak(facts, trial.device, trial.precision)
     if sheet is not None:
         return sheet
-    simd, frequency = environment.get("cpu_simd"), environment.get("cpu_mhz_max")
-    if frequency is None and environment.get("cpu_mhz"):
-        frequency = TURBO * environment["cpu_mhz"]
-    if trial.device == "cpu" and frequency and simd in PER_CYCLE:
+    simd, frequency = facts.get("cpu_simd"), facts.get("cpu_mhz_max")
+    if frequency is None and facts.get("cpu_mhz"):
+        frequency = TURBO * facts["cpu_mhz"]
+    if kind_of(trial.device) == "cpu" and frequency and simd in PER_CYCLE:
         width = {"fp64": 0.5, "bf16": NARROW, "fp16": NARROW}.get(trial.precision, 1)
         return float(trial.threads * frequency * 1e6 * PER_CYCLE[simd] * width)
     return None if measured is None else UNKNOWN * measured

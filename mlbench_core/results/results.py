@@ -1,90 +1,127 @@
-"""The `Results` of a run: its records, its configuration and the facts about the machine."""
+"""The `Results` of a run: its records, its configuration and the facts about the machines."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from mlbench_core import environment
 from mlbench_core.config import Config
-from mlbench_core.results.cells import COLUMNS, cells, judged
+from mlbench_core.entry import shown_framework
+from mlbench_core.machine.facts import machine_flags
+from mlbench_core.record import Flag, Record
+from mlbench_core.results.choices import Choice, choices
 from mlbench_core.results.comparisons import Comparison, compare
-from mlbench_core.results.flags import trial_flags
-from mlbench_core.trial import Flag, Record
-from mlbench_core.verify.rungs import Climb
+from mlbench_core.results.flags import FlagsOf, flags_by_arm, trial_flags
+from mlbench_core.results.groups import Group
+from mlbench_core.results.notebook import as_html
+from mlbench_core.results.parts import Part
+from mlbench_core.results.row import COLUMNS, Row, plain
+from mlbench_core.results.rows import IMPOSSIBLE, judged, rows_of
+from mlbench_core.results.tidy import TIDY
+from mlbench_core.results.tidy import tidy as tidy_lines
+from mlbench_core.trial import Trial
+from mlbench_core.verify.rungs import ParityResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@frozen
+@frozen(kw_only=True)
 class Results:
-    """What came of a run. `interrupted` says that it was stopped before its last trial."""
+    """What came of a run. `interrupted` says that it was stopped before its last trial.
+
+    Rows and comparisons are computed when they are first asked for, and once.
+    """
 
     records: tuple[Record, ...]
     config: dict[str, Any]
-    environment: dict[str, Any]
+    machines: dict[str, dict[str, Any]]
+    """Facts about the machines that the trials ran on, by the key that records name; the first is where the run began."""
     interrupted: bool = False
-    parity: tuple[Climb, ...] = ()
+    parity: tuple[ParityResult, ...] = ()
     """What verification found; empty if it was skipped."""
+    parts: tuple[Part, ...] = ()
+    """The parts of the run, in order: several if it was resumed."""
 
-    def cells(self) -> list[dict[str, Any]]:
-        """A row of metrics per cell and block; the keys and units are those of `results.cells.COLUMNS`."""
+    @property
+    def forced(self) -> tuple[str, ...]:
+        """What had changed between the parts of the run, where it went on all the same (`--force`), a line each."""
+        return tuple(dict.fromkeys(line for part in self.parts for line in part.forced))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Results:
+        """The results in a benchmark_results.json, or in the folder that holds it.
+
+        Raises ResultsError, one line, for a file that is not there, is damaged, or is of another program or version.
+        """
+        from mlbench_core.results.storage import load  # which needs this class
+
+        return load(path)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """A row per cell and block, in the configuration's order of models."""
         order = {name: place for place, name in enumerate(self.config.get("models", ()))}
-        return sorted(
-            judged(cells(self.records, self.environment, self._config().flags), self.parity),
-            key=lambda row: (
-                order.get(row["model"], 0),
-                row["model"],
-                row["device"],
-                row["precision"],
-                row["batch_size"],
-            ),
+        found = rows_of(self.records, self.machines, self.settings.limits, self._flags_of, self.choices)
+        return tuple(
+            sorted(
+                judged(found, self.parity),
+                key=lambda row: (order.get(row.model, 0), row.model, row.device, row.precision, row.batch_size),
+            )
         )
 
-    def comparisons(self) -> list[Comparison]:
-        """Every pair of frameworks and executions in every cell, with the ratio of their speeds and a verdict."""
-        config = self._config()
-        rows = self.cells()
-        key = ("framework", "model", "dataset", "device", "precision")
-        apart = {
-            tuple(row[n] for n in key): row["parity"] for row in rows if row["parity"].startswith("not comparable")
-        }
-        impossible = {
-            (*(row[n] for n in key), row["execution"], row["batch_size"]): flag.text
-            for row in rows
-            for flag in row["flags"]
-            if flag.name == "impossible speed"
-        }
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Every pair of arms in every group by every metric, with the ratio of their costs and a verdict."""
+        return tuple(compare(self.records, self.settings.compare, _Problems(self.rows, self._flags_of)))
 
-        def problem(record: Record) -> str:
-            if record.status != "ok":
-                return f"{record.trial.framework} {record.status}: {record.reason}"
-            rejected = [flag for flag in trial_flags(record, config.flags) if flag.level == "rejected"]
-            if rejected:
-                return f"{record.trial.framework}: {rejected[0].text}"
-            cell = tuple(getattr(record.trial, name) for name in key)
-            speed = impossible.get((*cell, record.measured.execution, record.trial.batch_size))
-            if speed and record.trial.task == "train":
-                return f"{record.trial.framework}: {speed}"
-            why: str = apart.get(cell, "")
-            return why.removeprefix("not comparable: ")
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """What each arm gains by a GPU, by several devices, by a precision and by a batch size, with intervals."""
+        return choices(self.records, self.settings.compare.confidence)
 
-        return compare(self.records, config.compare, problem)
+    @cached_property
+    def flags(self) -> dict[tuple[Group, str], tuple[Flag, ...]]:
+        """The flags of each arm of each group: keys are (group, arm's label)."""
+        return flags_by_arm(self.records, self.settings.limits, self._flags_of)
+
+    def _flags_of(self, record: Record) -> Sequence[Flag]:
+        """The flags of one of the records by itself, found once: rows, comparisons and arms all ask."""
+        return self._flags_by_record[id(record)]
+
+    @cached_property
+    def _flags_by_record(self) -> dict[int, Sequence[Flag]]:
+        return {id(record): trial_flags(record, self.settings.limits) for record in self.records}
 
     def machine_flags(self) -> list[Flag]:
-        """What about the machine, before the run began, makes its numbers doubtful, and what to do about it."""
-        return environment.flags(self.environment, self._config().flags)
+        """What about the machines, before the run began, makes numbers doubtful, and what to do about it."""
+        found = {flag: None for facts in self.machines.values() for flag in machine_flags(facts, self.settings.limits)}
+        return list(found)
 
-    def _config(self) -> Config:
+    @cached_property
+    def settings(self) -> Config:
+        """The run's configuration."""
         return Config.parse(self.config)
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """The cells as a pandas data frame with the columns of COLUMNS; flags as one text."""
+    def to_dataframe(self, tidy: bool = False) -> pd.DataFrame:
+        """The rows as a pandas data frame with the columns of `results.row.COLUMNS`; parity and flags as one text each.
+
+        tidy: instead, a line per cell and metric with its mean over the blocks and the interval of that, see `results.tidy`.
+        """
         import pandas as pd
 
-        return pd.DataFrame([flat(row) for row in self.cells()], columns=list(COLUMNS))
+        if tidy:
+            return pd.DataFrame(tidy_lines(self.rows), columns=list(TIDY))
+        return pd.DataFrame([plain(row) for row in self.rows], columns=[column.name for column in COLUMNS])
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def failures(self) -> list[Record]:
         """The trials that did not end well. What a framework does not offer is a failure only where it was asked for by name,
@@ -94,6 +131,37 @@ class Results:
         return [record for record in self.records if record.status not in fine]
 
 
-def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for a table: its flags as one text."""
-    return row | {"flags": "; ".join(map(str, row["flags"]))}
+class _Problems:
+    """Why a record cannot be compared; empty if it can."""
+
+    def __init__(self, rows: tuple[Row, ...], flags_of: FlagsOf) -> None:
+        self._flags_of = flags_of
+        self._apart = {_model_of(row): row.parity.reason for row in rows if row.parity.verdict == "not comparable"}
+        self._impossible = {
+            (*_model_of(row), row.execution, row.batch_size): flag.text
+            for row in rows
+            for flag in row.flags
+            if flag.name == IMPOSSIBLE
+        }
+
+    def __call__(self, record: Record) -> str:
+        trial = record.trial
+        if record.status != "ok":
+            return f"{shown_framework(trial)} {record.status}: {record.reason}"
+        rejected = [flag for flag in self._flags_of(record) if flag.level == "rejected"]
+        if rejected:
+            return f"{shown_framework(trial)}: {rejected[0].text}"
+        speed = self._impossible.get((*_model_of(trial), record.measured.execution, trial.batch_size))
+        if speed and trial.task == "train":
+            return f"{shown_framework(trial)}: {speed}"
+        return self._apart.get(_model_of(trial), "")
+
+
+def machine_key(facts: Mapping[str, Any]) -> str:
+    """What records name a machine by: a short hash of its facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _model_of(one: Row | Trial) -> tuple[str, ...]:
+    """What parity is judged by."""
+    return (shown_framework(one), one.model, one.dataset, one.device, one.precision)

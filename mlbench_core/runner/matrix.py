@@ -5,27 +5,52 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import shutil
+import sys
+import warnings
 from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
 from mlbench_core.config import Config
 from mlbench_core.data import can_adapt, fitting, parse_name
-from mlbench_core.errors import ConfigError, PluginError, unknown
-from mlbench_core.hookspecs import DatasetDescriptor, ModelDescriptor
-from mlbench_core.keys import ALL_PRECISIONS, EXECUTIONS
-from mlbench_core.plugins import ALIASES, INSTALL_HINTS, REFERENCE, Found, Registry, framework_name
+from mlbench_core.devices import EVERY_GPU, gpus_between, kind_of, members, number_of
+from mlbench_core.entry import Entry
+from mlbench_core.errors import ConfigError, PluginError
+from mlbench_core.hookspecs import ModelDescriptor
+from mlbench_core.installed import Installed
+from mlbench_core.registry import DATASET, MODEL, Registry
+from mlbench_core.results.groups import group_of, grouped
+from mlbench_core.runner.entries import Elsewhere, entries_of
+from mlbench_core.runner.interpreters import installed_in
+from mlbench_core.runner.offered import Offers, plan, said
 from mlbench_core.trial import Task, Trial
 
 
-@frozen
+@frozen(kw_only=True)
 class Surroundings:
-    """What is there to run on: installed frameworks, GPUs by their number, and CPUs this process may use."""
+    """What is there to run on: installed frameworks, GPUs by their number, CPUs this process may use, whom to ask what a
+    framework offers, and what other interpreters have installed."""
 
-    frameworks: dict[str, Found]
+    frameworks: Installed
     gpus: int
     cpus: int
+    offers: Offers = lambda _entry, _device: None
+    elsewhere: Elsewhere = installed_in
+
+
+@frozen
+class Matrix:
+    """The trials of a configuration, in the order in which they run.
+
+    entries: the frameworks that run, by what each is called. not_offered: what `all` asked for that a framework does not offer
+    ("jax: eager, graph"; empty if everything is). faults: by model and data set, why their trials cannot be run, where a
+    plugin's descriptor is wrong.
+    """
+
+    trials: list[Trial]
+    entries: dict[str, Entry]
+    not_offered: str
+    faults: dict[tuple[str, str], str]
 
 
 def available_cpus() -> int:
@@ -33,35 +58,42 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple[str, ...] = ()) -> list[Trial]:
-    """Every trial of a configuration, in the order in which they run.
+def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple[str, ...] = ()) -> Matrix:
+    """Every trial of a configuration; of `all` precisions, executions and devices those that each framework offers.
 
     Each block holds every cell once, in an order drawn from the seed: a machine that slows down over the run then slows
     everybody. Inference does not depend on the training batch size, so cells that differ in nothing else share its trial.
     Raises ConfigError or PluginError naming the key, the value and what would be right.
     """
-    frameworks = _frameworks(config, around, skip)
+    entries = entries_of(config.frameworks, around.frameworks, around.elsewhere, skip)
     devices = _devices(config, around)
-    models = [registry.model(name) for name in _all(config.models, registry.models)]
-    _check_interpreters(config, around)
-    if config.executor not in registry.executors:
-        raise ConfigError("executor: " + unknown("executor", config.executor, registry.executors))
-    precisions = _all(config.precision, ALL_PRECISIONS)
-    executions = _all(config.execution, EXECUTIONS[1:])
+    asked = [_asked(name, config, registry) for name in _all(config.models, registry.models)]
+    faults = {(each.model, each.dataset): each.fault for each in asked if each.fault}
+    if len(faults) == len({(each.model, each.dataset) for each in asked}):
+        raise PluginError(next(iter(faults.values())))
+    if "all" in config.models:
+        for line in (line for (kind, _), line in registry.contested.items() if kind == MODEL):
+            warnings.warn(f"models: all leaves out what several plugins claim: {line}", stacklevel=2)
+    registry.executor(config.executor)
+    planned = {(entry, device): plan(config, entry, device, around.offers) for entry in entries for device in devices}
+    precisions = dict.fromkeys(name for each in planned.values() for name in each.precisions)
+    executions = dict.fromkeys(name for each in planned.values() for name in each.executions)
     first: dict[Trial, None] = {}
-    cells = itertools.product(models, devices, precisions, executions, config.batch_sizes, frameworks)
-    for model, device, precision, execution, batch_size, framework in cells:
-        dataset = dataset_for(config, model, registry)
-        epochs = config.for_model("num_epochs", model.name, model.aliases)
-        tasks: list[tuple[Task, int, int]] = [
-            ("train", batch_size, epochs),
-            ("infer", config.inference_batch_size, 0),
-        ]
+    cells = itertools.product(asked, devices, precisions, executions, config.batch_sizes, entries)
+    for each, device, precision, execution, batch_size, entry in cells:
+        mine = planned[entry, device]
+        if precision not in mine.precisions or execution not in mine.executions:
+            continue
+        samples = batch_size * number_of(device) if config.batch_per_device else batch_size
+        tasks: list[tuple[Task, int, int]] = [("train", samples, each.num_epochs)]
+        if number_of(device) == 1:  # several devices share a batch in training; a query is answered by one
+            tasks.append(("infer", config.inference_batch_size, 0))
         for task, size, num_epochs in tasks:
             trial = Trial(
-                framework=framework,
-                model=model.name,
-                dataset=dataset,
+                framework=entry.name,
+                variant=entry.label,
+                model=each.model,
+                dataset=each.dataset,
                 device=device,
                 batch_size=size,
                 precision=precision,
@@ -72,54 +104,72 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
                 seed=config.seed,
                 threads=config.threads or around.cpus,
                 measure=config.measure,
+                tuned=config.profile == "tuned",
+                optimizer=each.optimizer,
             )
             first[trial] = None
-    return [trial for block in range(config.blocks) for trial in block_of(first, block)]
+    if not first:
+        raise ConfigError(f"nothing is left to run of all that was asked for; not offered: {said(planned)}")
+    trials = [trial for block in range(config.blocks) for trial in block_of(first, block)]
+    return Matrix(trials, {entry.shown: entry for entry in entries}, said(planned), faults)
+
+
+@frozen(kw_only=True)
+class _Asked:
+    """A model that was asked for, what it trains on and for how long, and the plugin's fault that keeps it from running."""
+
+    model: str
+    dataset: str
+    num_epochs: int
+    optimizer: str = ""
+    fault: str = ""
+
+
+def _asked(name: str, config: Config, registry: Registry) -> _Asked:
+    fault = registry.faulty.get((MODEL, name), "")
+    if fault and name not in registry.models:  # of its descriptor, nothing can be relied on
+        epochs: int = config.for_model("num_epochs", name, ())
+        return _Asked(model=name, dataset=config.for_model("dataset", name, ()), num_epochs=epochs, fault=fault)
+    model = registry.model(name)
+    epochs = config.for_model("num_epochs", model.name, model.aliases)
+    dataset: str = config.for_model("dataset", model.name, model.aliases)
+    base, _ = parse_name(dataset)
+    fault = "" if base in registry.datasets else registry.faulty.get((DATASET, base), "")
+    if not fault:
+        _check_dataset(dataset, model, registry)
+    optimizer = config.optimizer_for(model.name, model.aliases)
+    if optimizer:
+        registry.optimizer(optimizer)
+    return _Asked(model=model.name, dataset=dataset, num_epochs=epochs, optimizer=optimizer, fault=fault)
 
 
 def block_of(trials: Iterable[Trial], block: int) -> list[Trial]:
-    """The block of that number: every one of the trials once, cells and the arms in each in an order drawn from their seed and
-    the number. A cell's arms run next to each other, so that what is compared was measured at the same time.
+    """The block of that number: every one of the trials once, groups and the arms in each in an order drawn from their seed and
+    the number. A group's arms run next to each other, so that what is compared was measured at the same time.
 
     Only the first block, 0, trains for real.
     """
     found = [evolve(trial, block=block, num_epochs=0 if block else trial.num_epochs) for trial in trials]
     random.Random(f"{found[0].seed}/{block}").shuffle(found)
-    return [trial for cell in cells_of(found) for trial in cell]
+    return [trial for arms in side_by_side(found) for trial in arms]
 
 
-def cells_of(trials: Iterable[Trial]) -> list[list[Trial]]:
-    """The trials by block and cell, in order of the first of each."""
-    cells: dict[tuple[int, Trial], list[Trial]] = {}
-    for trial in trials:
-        cells.setdefault((trial.block, trial.cell), []).append(trial)
-    return list(cells.values())
+def side_by_side(trials: Iterable[Trial]) -> list[list[Trial]]:
+    """The arms of each group in each block, in order of the first of each."""
+    return list(grouped(trials, lambda trial: (trial.block, group_of(trial))).values())
 
 
-def dataset_for(config: Config, model: ModelDescriptor, registry: Registry) -> str:
-    """The data set a model trains on. Raises ConfigError if it is unknown or the model cannot take it."""
-    name: str = config.for_model("dataset", model.name, model.aliases)
+def _check_dataset(name: str, model: ModelDescriptor, registry: Registry) -> None:
+    """Raises ConfigError or PluginError if a data set is unknown or the model cannot take it."""
     base, _ = parse_name(name)
     if base == "file":
-        return name  # what is in a file is known once it is read
-    if base not in registry.datasets:
-        raise ConfigError(
-            "dataset: "
-            + unknown("data set", name, registry.datasets, "Or give a path to an .npz file")
-            + _no_file(name)
-        )
-    descriptor = registry.datasets[base]
+        return  # what is in a file is known once it is read
+    descriptor = registry.dataset(base, f"Or give a path to an .npz file{_no_file(name)}")
     if not can_adapt(descriptor.kind, model.takes):
         raise ConfigError(
             f"dataset: {model.name} takes {_input(model)}, and {name!r} holds {descriptor.kind} data; "
             f"data sets that fit: {', '.join(fitting(model.takes, registry.datasets.values()))}"
         )
-    return name
-
-
-def descriptor_for(name: str, registry: Registry) -> DatasetDescriptor:
-    """The descriptor behind a data set's name, that of the file loader for a path."""
-    return registry.datasets[parse_name(name)[0]]
 
 
 def _no_file(name: str) -> str:
@@ -134,39 +184,29 @@ def _all(names: tuple[str, ...], every: object) -> tuple[str, ...]:
     return tuple(every) if "all" in names else names  # type: ignore[arg-type]  # a mapping or a tuple of names
 
 
-def _frameworks(config: Config, around: Surroundings, skip: tuple[str, ...]) -> list[str]:
-    names: list[str] = []
-    for name in config.frameworks:
-        if name == "all":
-            names += [found for found in around.frameworks if found != REFERENCE] or [REFERENCE]
-        else:
-            names.append(framework_name(name, around.frameworks))
-    skipped = {ALIASES.get(name, name) for name in skip}
-    for name in skipped - {*around.frameworks, *INSTALL_HINTS}:
-        raise PluginError("--skip-frameworks: " + unknown("framework", name, {*around.frameworks, *INSTALL_HINTS}))
-    left = [name for name in dict.fromkeys(names) if name not in skipped]
-    if not left:
-        raise PluginError(f"--skip-frameworks {' '.join(skip)}: no framework is left of {', '.join(names)}")
-    return left
-
-
 def _devices(config: Config, around: Surroundings) -> list[str]:
     gpus = [f"cuda:{number}" for number in range(around.gpus)]
     names: list[str] = []
     for name in config.devices:
         if name == "all":
             names += ["cpu", *gpus]
-        elif name == "cpu" or name in gpus:
+        elif name == EVERY_GPU and gpus:
+            names.append(gpus_between(0, len(gpus) - 1) or gpus[0])
+        elif name == "mps" and sys.platform != "darwin":
+            raise ConfigError(
+                "devices: mps needs macOS on Apple silicon; this machine has cpu" + "".join(f", {g}" for g in gpus)
+            )
+        elif name != EVERY_GPU and all(kind_of(one) != "cuda" or one in gpus for one in members(name)):
             names.append(name)
         else:
             there = ", ".join(["cpu", *gpus])
             reason = "" if gpus else " (no NVIDIA GPU was found: nvidia-smi should list it)"
             raise ConfigError(f"devices: there is no {name} here, only {there}{reason}")
-    return list(dict.fromkeys(names))
-
-
-def _check_interpreters(config: Config, around: Surroundings) -> None:
-    for name, path in config.interpreters.items():
-        framework_name(name, around.frameworks)
-        if shutil.which(path) is None:
-            raise ConfigError(f"interpreters: {name}: {path!r} is not a Python interpreter that can be started")
+    found = list(dict.fromkeys(names))
+    for device, batch_size in itertools.product(found, () if config.batch_per_device else config.batch_sizes):
+        if batch_size % number_of(device):
+            raise ConfigError(
+                f"batch_sizes: {batch_size} cannot be shared equally by the {number_of(device)} devices of {device}; "
+                "take a multiple, or batch_per_device: true"
+            )
+    return found

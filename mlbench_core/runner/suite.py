@@ -2,204 +2,259 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mlbench_core import environment
+from attrs import evolve
+
 from mlbench_core.config import Config
-from mlbench_core.data import open_prepared, parse_name, prepare
-from mlbench_core.errors import ConfigError
+from mlbench_core.devices import kind_of
+from mlbench_core.entry import Entry, shown_framework
+from mlbench_core.errors import ExecutorError, JournalError, in_one_line
+from mlbench_core.executor import Place
 from mlbench_core.hookspecs import FrameworkInfo
-from mlbench_core.plugins import FRAMEWORKS, attribute, find, load_registry
+from mlbench_core.installed import FRAMEWORKS, find
+from mlbench_core.interruption import held
+from mlbench_core.machine.cache import cache_folder
+from mlbench_core.record import Record
+from mlbench_core.registry import load_registry
 from mlbench_core.results import Results
 from mlbench_core.results.comparisons import unfinished
-from mlbench_core.runner import devices
-from mlbench_core.runner.journal import Journal
-from mlbench_core.runner.local import ExecutorSetting
-from mlbench_core.runner.matrix import Surroundings, available_cpus, block_of, cells_of, expand
-from mlbench_core.runner.turns import Play, in_turns
+from mlbench_core.results.groups import group_of
+from mlbench_core.runner.folder import check_free, make_folder
+from mlbench_core.runner.lanes import Block, Lanes, Records
+from mlbench_core.runner.matrix import Surroundings, available_cpus, block_of, expand, side_by_side
+from mlbench_core.runner.opening import How, Opened, header_of, open_run
+from mlbench_core.runner.preparation import Prepared, prepare_all
+from mlbench_core.runner.trials import OnEvent, TrialRunner
 from mlbench_core.runner.verification import Verification, verify
-from mlbench_core.trial import Calibration, Job, Record, Trial, from_json
-from mlbench_core.verify.rungs import Climb
-
-OnEvent = Callable[[Trial, dict[str, Any]], None]
+from mlbench_core.runner.writing import write_all
+from mlbench_core.trial import Trial
+from mlbench_core.verify.rungs import ParityResult
 
 
 class Suite:
-    """A run: a configuration and all that it needs.
-
-    >>> Suite(frameworks=["jax"], models=["mlp"]).run().to_dataframe()  # doctest: +SKIP
+    """A run: a configuration and all that it needs, such as `Suite(frameworks=["jax"], models=["mlp"]).run().to_dataframe()`.
 
     Takes a Config, or its keys as keyword arguments, or both (the keywords win). Raises ConfigError or PluginError, one line
     each, for anything that cannot be run as asked.
+
+    folder: the working directory when it was made, whose `mlbenchfile.py` it uses; workers start there.
+
+    trials: what will be run, in that order. not_offered: what `all` asked for that a framework does not offer, "jax: eager,
+    graph"; frameworks are asked, each in a process of its own, only if the configuration says `all` for precision, execution or
+    devices with a GPU.
+
+    After `run`: rescue: the folder that has the results if the output folder cannot be written. so_far: what there is of
+    a run that raised JournalError or ExecutorError.
     """
 
     def __init__(self, config: Config | None = None, *, skip_frameworks: tuple[str, ...] = (), **keys: Any) -> None:
-        self.config = (config or Config()).replace(**keys)
-        self.registry = load_registry(Path.cwd())
-        around = Surroundings(find(FRAMEWORKS), len(devices.visible()), available_cpus())
-        self.trials = expand(self.config, self.registry, around, skip_frameworks)
-        self._offered: dict[tuple[str, str], FrameworkInfo] = {}
-        self._calibrated: dict[Trial, Calibration] = {}
+        self.folder = Path.cwd()
+        self.config = (config or Config()).replace(**keys).at(self.folder)
+        self.registry = load_registry(self.folder)
+        self._skipped = skip_frameworks
+        self._runner = TrialRunner(self.config, self.registry, self.folder)
+        self._data: Prepared | None = None
+        self.rescue: Path | None = None
+        self.so_far: Results | None = None
+        self._parity: tuple[ParityResult, ...] | None = None
+        self._opened: Opened | None = None
+        on_cpus = all(kind_of(device) == "cpu" for device in self.config.devices)
+        gpus = 0 if on_cpus else len(self.facts["gpus"])
+        around = Surroundings(frameworks=find(FRAMEWORKS), gpus=gpus, cpus=available_cpus(), offers=self._ask)
+        matrix = expand(self.config, self.registry, around, skip_frameworks)
+        self.trials, self.not_offered, self._faults = matrix.trials, matrix.not_offered, matrix.faults
+        self._runner.entries = matrix.entries
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The machine before this suite put it to work: `verify` and `run` look first, so that its load is that of others."""
-        return environment.facts(devices.facts())
+        facts: dict[str, Any] = self._runner.executor.machine()
+        return facts
+
+    def _ask(self, entry: Entry, device: str) -> FrameworkInfo | None:
+        """What a framework says of itself on a device, or None if it cannot be asked: its first trial will say why."""
+        self.facts  # noqa: B018  # looked at now, before a worker loads the machine
+        info = self._runner.ask(entry, device)
+        return None if isinstance(info, str) else info
+
+    def open(
+        self,
+        *,
+        verify: bool = True,
+        resume: bool = False,
+        overwrite: bool = False,
+        retry_failed: bool = False,
+        force: bool = False,
+    ) -> Opened:
+        """Prepares the data and takes the output folder for the next `run`, which else does it itself; the arguments are those
+        of `run`."""
+        self.registry.enter()
+        how = How(resume=resume, overwrite=overwrite, retry_failed=retry_failed, force=force)
+        output = Path(self.config.output)
+        if not (resume or overwrite):
+            check_free(output)  # said before anything is downloaded
+        self.facts  # noqa: B018  # looked at now, before anything loads the machine
+        self.prepare()  # what cannot be run leaves no folder behind
+        header = header_of(self.config, self.trials, self._skipped, self.folder, self.facts, verify)
+        self._opened = open_run(output, how, header, self.trials, self._runner.ask_named)
+        return self._opened
 
     def run(
         self,
         on_event: OnEvent | None = None,
-        on_download: Callable[[int, int], None] | None = None,
-        parity: tuple[Climb, ...] = (),
+        *,
+        verify: bool = True,
+        resume: bool = False,
+        overwrite: bool = False,
+        retry_failed: bool = False,
+        force: bool = False,
     ) -> Results:
-        """Runs every trial in a fresh process and returns the results, which are also written to the output folder.
+        """Prepares the data, verifies the models, runs every trial in a fresh process, and returns the results, which are also
+        written to the output folder.
 
         A trial that fails gets a status and a reason, and the rest goes on. Ctrl-C ends the run and keeps what is finished.
 
         on_event: called as (trial, event) for each event of a worker, between the events "start" and "record".
-        on_download: called as (bytes so far, bytes in all) while a data set is downloaded.
-        parity: what `verify` returned; without it the results say "unverified".
+        verify: False skips the parity ladder, and the results say "unverified".
+        resume: goes on with the run in the output folder, if there is one; retry_failed: its failed trials are run again;
+        force: whatever has changed since. overwrite: removes the run in the output folder.
+
+        Raises ConfigError if the folder holds a run and neither is said, if another run has it, or if what it holds was run
+        otherwise; JournalError if the journal in it is damaged or cannot be written; ExecutorError if nothing is left to run
+        on.
         """
         tell: OnEvent = on_event or (lambda _trial, _event: None)
-        facts, output = self.facts, _make_folder(Path(self.config.output))
-        data = self._prepare(on_download)
-        journal = Journal(output / "journal.jsonl")
-        records: list[Record] = []
+        opened = self._opened or self.open(
+            verify=verify, resume=resume, overwrite=overwrite, retry_failed=retry_failed, force=force
+        )
+        self._opened = None
+        try:
+            return self._run(opened, tell, verify)
+        finally:
+            opened.close()
+
+    def _run(self, opened: Opened, tell: OnEvent, verify: bool) -> Results:
+        runner, kept = self._runner, opened.kept
+        runner.here, runner.machines = opened.here, dict(opened.machines)
+        runner.calibrated |= kept.calibrations
+        data = self.prepare()
+        parity = opened.parity or ()
+        if verify and opened.parity is None:
+            parity = self.verify() if self._parity is None else self._parity
+            opened.journal.add_parity(parity)
+
+        def again(block: Block) -> None:
+            tell(block[0], {"event": "extended", "trials": block, "why": "is run again, because its node was lost"})
+
+        lanes = Lanes(runner.executor.places, runner.executor.look, self.config.node_lost_retries, again)
+        new: dict[Trial, Record] = {}
+
+        def start(block: Block, place: Place) -> Records:
+            return runner.run_block(block, place, data, opened.folder, tell)
+
+        def results(interrupted: bool) -> Results:
+            return Results(
+                records=kept.until(list(new.values())),
+                config=self.config.to_dict(),
+                machines=runner.machines,
+                interrupted=interrupted,
+                parity=parity,
+                parts=opened.parts,
+            )
+
         interrupted = False
         try:
-            queue = self.trials
-            while queue:
-                for cell in cells_of(queue):
-                    for record in self._run_cell(cell, data, output, tell):
-                        journal.append(record)
-                        records.append(record)
-                        self.registry.hook.trial_finished(record=record)
-                        tell(record.trial, {"event": "record", "record": record})
-                queue = self._another_block(Results(tuple(records), self.config.to_dict(), facts, parity=parity))
+            queue, block = kept.left(self.trials), self.config.blocks
+            while True:
+                for record in lanes.run(side_by_side(queue), start):
+                    with held():
+                        new[record.trial] = record  # first: a journal that cannot be written to costs no record
+                        opened.journal.add(record, runner.machines.get(record.machine, {}))
+                    self.registry.tell("trial_finished", record=record)
+                    tell(record.trial, {"event": "record", "record": record})
+                more = self._another_block(results(interrupted), block)
+                if not more:
+                    break
+                queue, block = kept.left(more), block + 1
                 if queue:
-                    tell(queue[0], {"event": "extended", "trials": len(queue)})
+                    tell(
+                        queue[0], {"event": "extended", "trials": queue, "why": "an interval is not narrow enough yet"}
+                    )
         except KeyboardInterrupt:
             interrupted = True
-        finally:
-            journal.close()
-        results = Results(tuple(records), self.config.to_dict(), facts, interrupted, parity)
-        self._report(results, output)
-        return results
+        except (JournalError, ExecutorError, OSError) as error:
+            # A full disk, a folder that is gone, no node left: what has ended may find a place.
+            self.so_far = results(interrupted=True)
+            self._report(self.so_far, opened.folder)
+            if isinstance(error, (JournalError, ExecutorError)):
+                raise
+            raise JournalError(f"{in_one_line(error)}: the run was stopped, and what had ended is kept") from error
+        found = results(interrupted)
+        self._report(found, opened.folder)
+        return found
 
-    def verify(self, fresh: bool = False, on_climb: Callable[[Climb], None] | None = None) -> tuple[Climb, ...]:
+    def verify(
+        self, fresh: bool = False, on_result: Callable[[ParityResult], None] | None = None
+    ) -> tuple[ParityResult, ...]:
         """Climbs the parity ladder for every framework, model and device of the run; what is in the cache is not repeated.
 
-        fresh: climb everything anew. on_climb is called with each climb as it is known.
+        fresh: result everything anew. on_result is called with each result as it is known.
         """
+        self.registry.enter()
         self.facts  # noqa: B018  # looked at now, before the ladder loads the machine
-        names = ("framework", "model", "device")
-        unique = {name: tuple(dict.fromkeys(getattr(trial, name) for trial in self.trials)) for name in names}
         wanted = Verification(
-            frameworks=unique["framework"],
-            models=tuple(self.registry.models[name] for name in unique["model"]),
-            devices=unique["device"],
+            entries=tuple(self._runner.entries[name] for name in dict.fromkeys(map(shown_framework, self.trials))),
+            models=tuple(
+                self.registry.trained_with(optimizer, model)
+                for model, optimizer in dict.fromkeys((trial.model, trial.optimizer) for trial in self.trials)
+                if model in self.registry.models
+            ),
+            devices=tuple(dict.fromkeys(trial.device for trial in self.trials)),
             runs=tuple(sorted({(trial.precision, trial.execution) for trial in self.trials})),
             seed=self.config.seed,
             threads=self.trials[0].threads,
-            interpreters=self.config.interpreters,
             time_limit_s=self.config.time_limit_s,
+            tuned=self.config.profile == "tuned",
+            folder=self.folder,
+            places=self._runner.executor.kinds(),
+            faults={model: why for (model, _), why in self._faults.items() if model not in self.registry.models},
         )
-        output = _make_folder(Path(self.config.output))
-        tell = on_climb or (lambda _climb: None)
-        return tuple(verify(wanted, environment.cache_folder() / "parity", output / "logs", fresh, tell))
+        output = make_folder(Path(self.config.output))
+        tell = on_result or (lambda _result: None)
+        self._parity = tuple(
+            verify(wanted, self._runner.executor.run, cache_folder() / "parity", output / "logs", fresh, tell)
+        )
+        return self._parity
 
-    def _prepare(self, on_download: Callable[[int, int], None] | None) -> dict[tuple[str, str], Path]:
-        """The folder with the data of each model, loaded, adapted to its input and on the disk before any worker starts."""
-        folders: dict[tuple[str, str], Path] = {}
-        for trial in self.trials:
-            pair = (trial.model, trial.dataset)
-            if pair not in folders:
-                base, argument = parse_name(trial.dataset)
-                folders[pair] = prepare(
-                    self.registry.datasets[base],
-                    self.registry.models[trial.model],
-                    argument=argument,
-                    data_dir=self.config.data_dir,
-                    seed=self.config.seed,
-                    cache=environment.cache_folder() / "data",
-                    progress=on_download,
-                )
-            data = open_prepared(folders[pair])
-            key, labels = (
-                ("batch_sizes", data.y_train) if trial.task == "train" else ("inference_batch_size", data.y_val)
-            )
-            if trial.batch_size > len(labels):
-                raise ConfigError(
-                    f"{key}: {trial.batch_size} is more than the {len(labels)} samples of {trial.dataset}"
-                )
-        return folders
+    def prepare(self, on_download: Callable[[int, int], None] | None = None) -> Prepared:
+        """The data of each model and data set, adapted to the model's input and on the disk; done once.
 
-    def _another_block(self, so_far: Results) -> list[Trial]:
-        """The trials of one more block: of every cell and metric with an interval that is not as narrow as asked for."""
+        on_download: called as (bytes so far, bytes in all) while a data set is downloaded. Raises ConfigError or PluginError
+        if no trial can be run, or if a batch is larger than its data set.
+        """
+        if self._data is None:
+            self.registry.enter()
+            cache = cache_folder().absolute() / "data"
+            with self.registry.as_it_is_now():
+                self._data = prepare_all(self.trials, self.config, self.registry, self._faults, cache, on_download)
+        return self._data
+
+    def _another_block(self, so_far: Results, block: int) -> list[Trial]:
+        """The trials of one more block, of that number: of every group with an interval that is not as narrow as asked for.
+
+        What is decided from are the blocks before it: a resumed run, which may have later ones, decides as it did at first.
+        """
         until = self.config.extend_until
         if until is None:
             return []
-        wide = unfinished(so_far.comparisons(), until)
-        cells = {comparison.trial.cell for comparison in wide}
-        first = [trial for trial in self.trials if trial.block == 0 and trial.cell in cells]
-        return block_of(first, 1 + max(record.trial.block for record in so_far.records)) if first else []
-
-    def _run_cell(
-        self, trials: list[Trial], data: dict[tuple[str, str], Path], output: Path, tell: OnEvent
-    ) -> Iterator[Record]:
-        """The records of a cell's arms, as they end: on a CPU in turns, elsewhere one after the other.
-
-        A GPU's memory, utilisation and energy belong to one worker at a time.
-        """
-        share = trials[0].device == "cpu" and trials[0].measure.turn_seconds > 0 and len(trials) > 1
-        plays = [self._play(trial, data[trial.model, trial.dataset], share, output, tell) for trial in trials]
-        for group in [plays] if share else [[play] for play in plays]:
-            for _, record in in_turns(group):
-                yield record
-
-    def _play(self, trial: Trial, data: Path, takes_turns: bool, output: Path, tell: OnEvent) -> Play[Record]:
-        tell(trial, {"event": "start"})
-        offered = self._offered.get((trial.framework, trial.device))
-        problem = offered.refusal(trial.precision, trial.execution) if offered else ""
-        if problem:  # an earlier worker has said so already: no need to start another
-            return Record(trial, "unsupported", problem)
-
-        def follow(event: dict[str, Any]) -> None:
-            if event["event"] == "info":
-                self._offered[trial.framework, trial.device] = from_json(event["info"], FrameworkInfo)
-            tell(trial, event)
-
-        setting = ExecutorSetting(
-            python=self.config.interpreters.get(trial.framework, sys.executable),
-            time_limit_s=self.config.time_limit_s,
-            log=output / "logs" / f"{trial.label}-{trial.key[:6]}.log",
-            on_event=follow,
-        )
-        source, known = self.registry.models[trial.model].source, self._calibrated.get(trial.arm)
-        job = Job(trial, source, data=str(data), scratch="", calibration=known, takes_turns=takes_turns)
-        execute = attribute(self.registry.executors[self.config.executor].run)
-        record: Record = yield from execute(job, setting)
-        if record.measured.calibration is not None:
-            self._calibrated.setdefault(trial.arm, record.measured.calibration)
-        return record
+        before = evolve(so_far, records=tuple(record for record in so_far.records if record.trial.block < block))
+        groups = {comparison.group for comparison in unfinished(before.comparisons, until)}
+        first = [trial for trial in self.trials if trial.block == 0 and group_of(trial) in groups]
+        return block_of(first, block) if first else []
 
     def _report(self, results: Results, output: Path) -> None:
-        for reporter in self.registry.reporters.values():
-            try:
-                attribute(reporter.write)(results, output)
-            except Exception as error:  # one reporter's fault must not cost the others' files
-                warnings.warn(f"reporter {reporter.name!r} failed: {type(error).__name__}: {error}", stacklevel=2)
-        self.registry.hook.run_finished(results=results)
-
-
-def _make_folder(path: Path) -> Path:
-    try:
-        (path / "logs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"output: cannot make the folder {str(path)!r}: {error.strerror}") from None
-    return path
+        self.rescue = write_all(results, output, self.registry)

@@ -1,38 +1,51 @@
-"""Executors run trials as generators that yield when a worker has had its turn; here they are run to their ends."""
+"""Executors run requests as generators that yield when a worker has had its turn; here they are run to their ends."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
+from mlbench_core.executor import Running
+
 T = TypeVar("T")
-Play = Generator[None, None, T]
-"""Goes on when asked for its next item, and returns what came of it."""
 
 
-def alone(play: Play[T]) -> T:
-    """Plays one to its end."""
-    ((_, result),) = in_turns([play])
+def run_alone(one: Running[T]) -> T:
+    """Runs one to its end."""
+    ((_, result),) = run_in_turns([one])
     return result
 
 
-def in_turns(plays: Iterable[Play[T]]) -> Iterator[tuple[Play[T], T]]:
-    """Plays all to their ends, each for one turn at a time, in the order given: (play, result) as each ends.
+def run_in_turns(several: Iterable[Running[T]]) -> Iterator[tuple[Running[T], T]]:
+    """Runs all to their ends, each for one turn at a time, in the order given: (which, result) as each ends.
 
     If one raises, or nobody asks for more, the others are closed.
     """
-    waiting = deque(plays)
+    for item in in_turns(several):
+        if isinstance(item, Future):
+            wait([item])
+        else:
+            yield item
+
+
+def in_turns(several: Iterable[Running[T]]) -> Iterator[Future[None] | tuple[Running[T], T]]:
+    """The same, and does not wait: it hands on what there is to wait for, and is asked for more once that is done."""
+    waiting = deque(several)
     try:
         while waiting:
-            play = waiting[0]
+            running = waiting[0]
             try:
-                next(play)
+                pending = next(running)
             except StopIteration as end:
                 waiting.popleft()
-                yield play, end.value
+                yield running, end.value
             else:
-                waiting.rotate(-1)
+                if pending is None:
+                    waiting.rotate(-1)
+                else:
+                    yield pending
     finally:
-        for play in waiting:
-            play.close()
+        for running in waiting:
+            running.close()

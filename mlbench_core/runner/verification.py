@@ -1,168 +1,262 @@
-"""Verifies models before they are compared: asks a worker per framework to climb the ladder, and remembers what it found."""
+"""Verifies models before they are compared: a worker per framework goes up the ladder, and what it found is remembered."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
-import math
 import os
-import re
 import sys
-from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, distribution, version
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from mlbench_core.architecture import Architecture
+from mlbench_core.devices import kind_of
+from mlbench_core.entry import Entry
+from mlbench_core.errors import MlbenchError
+from mlbench_core.executor import Place, Request, Run, Setting
+from mlbench_core.files import replace_text
+from mlbench_core.fingerprint import of_modules
 from mlbench_core.hookspecs import ModelDescriptor
-from mlbench_core.plugins import FRAMEWORKS, attribute, find
-from mlbench_core.runner.local import ExecutorSetting, converse
-from mlbench_core.runner.turns import alone
-from mlbench_core.trial import from_json, to_json
-from mlbench_core.verify.rungs import Candidate, Climb, Rung, VerifyJob
+from mlbench_core.installed import FRAMEWORKS, REFERENCE, find, versions
+from mlbench_core.plugins import build_architecture
+from mlbench_core.runner.turns import run_alone
+from mlbench_core.serialize import from_json, to_json
+from mlbench_core.verify.rungs import Candidate, ParityResult, VerifyJob, stopped_at
 
-SHAPES = {"vector": (32,), "tokens": (16,)}
-"""What a model is verified on: a tree's arithmetic does not depend on how large its input is, and float64 on a CPU is slow.
-Images are as large as the model's descriptor says, `verified_image`."""
+SHAPES = {"vector": (32, 1024), "tokens": (16, 512)}
+"""The axis of the input that a model is verified on first, and how far it is doubled while the model takes no such input: a
+tree's arithmetic does not depend on how large its input is, and float64 on a CPU is slow. Images begin as large as the
+descriptor's `verified_image`."""
+LARGEST_IMAGE = 256
 CLASSES = 10
-FORMAT = 2
+FORMAT = 3
+WORKER = "mlbench_core.worker.parity"
+"""Where a worker's verification begins: all that it imports of the core takes part in the proof."""
 
 
-@frozen
+@frozen(kw_only=True)
 class Verification:
-    """What to verify: models in frameworks on devices, at the precisions and executions of a run."""
+    """What to verify: models in frameworks on devices, at the precisions and executions of a run.
 
-    frameworks: tuple[str, ...]
+    entries: the frameworks, each in the interpreter of its workers: what one of them proves, another does not. places: one of
+    each kind of machine: what one of them proves, another does not.
+    folder: where workers start. faults: by its name, why a model that was asked for cannot be used at all.
+    """
+
+    entries: tuple[Entry, ...]
     models: tuple[ModelDescriptor, ...]
     devices: tuple[str, ...]
     runs: tuple[tuple[str, str], ...]
     seed: int
     threads: int
-    interpreters: dict[str, str]
     time_limit_s: float
+    tuned: bool = False
+    folder: Path = Path()
+    faults: dict[str, str] = field(factory=dict)
+    places: tuple[Place, ...] = (Place(),)
 
 
 def verify(
     wanted: Verification,
+    run: Run,
     cache: Path,
     logs: Path,
     fresh: bool = False,
-    on_climb: Callable[[Climb], None] = lambda _climb: None,
-) -> list[Climb]:
-    """The climbs of every model in every framework on every device; one process per framework and device.
+    on_result: Callable[[ParityResult], None] = lambda _result: None,
+) -> list[ParityResult]:
+    """The parity of every model in every framework on every device; one process per place, framework and device.
 
-    A climb that the cache holds is not repeated unless `fresh`: the key covers the architecture, the versions of the framework,
-    its plugin and the core, the kind of device and the runs. on_climb is called as each is known.
+    run: the executor that does it, the same that measures. on_result is called with each result as it is known. A result that
+    the cache holds is not found anew unless `fresh`: its key covers the content of all that computes, see
+    docs/reference/caches.md. In an interpreter of its own, whose files cannot be read from here, everything is found anew.
     """
-    climbs = []
-    for framework in wanted.frameworks:
-        for device in wanted.devices:
-            found: dict[str, Climb] = {}
-            missing = []
-            for model in wanted.models:
-                path = cache / f"{_key(wanted, framework, device, architecture_of(model))}.json"
-                known = None if fresh else _read(path)
-                if known is None:
-                    missing.append((model, path))
-                else:
-                    found[model.name] = known
-                    on_climb(known)
-            if missing:
-                for climb in _climb(wanted, framework, device, missing, logs, on_climb):
-                    found[climb.model] = climb
-            climbs += [found[model.name] for model in wanted.models]
-    return climbs
+    results: list[ParityResult] = []
+    built = {model.name: _built(model) for model in wanted.models}
+    for place, entry, device in itertools.product(wanted.places, wanted.entries, wanted.devices):
+        proof = _Proof(wanted=wanted, run=run, place=place, entry=entry, device=device, logs=logs, on_result=on_result)
+        found: dict[str, ParityResult] = {}
+        missing: dict[str, _Missing] = {}
+        for model in wanted.models:
+            made = built[model.name]
+            if isinstance(made, str):
+                found[model.name] = proof.told(_unknown(entry, model.name, device, "", made))
+                continue
+            path = _path(proof, cache, model, made)
+            known = None if fresh or path is None else _read(path)
+            if known is None:
+                missing[model.name] = _Missing(model, made, path)
+            else:
+                found[model.name] = proof.told(known)
+        if missing:
+            found |= _verify_models(proof, missing)
+        for name, why in wanted.faults.items():
+            found[name] = proof.told(_unknown(entry, name, device, "", why))
+        results += [found[name] for name in (*built, *wanted.faults)]
+    return results
+
+
+@frozen(kw_only=True)
+class _Proof:
+    """What one worker verifies: one framework on one device in one place."""
+
+    wanted: Verification
+    run: Run
+    place: Place
+    entry: Entry
+    device: str
+    logs: Path
+    on_result: Callable[[ParityResult], None]
+
+    def told(self, result: ParityResult) -> ParityResult:
+        """The result as this proof's, which is told of."""
+        result = evolve(result, variant=self.entry.label, node=self.place.kind)
+        self.on_result(result)
+        return result
+
+
+@frozen
+class _Missing:
+    """A model to verify, what it is verified as, and where its result is kept, if it is."""
+
+    model: ModelDescriptor
+    architecture: Architecture
+    path: Path | None
 
 
 def architecture_of(model: ModelDescriptor) -> Architecture:
-    """The architecture that a model is verified as."""
-    built: Architecture = attribute(model.source.factory)(shape_of(model), CLASSES)
-    return built
+    """The architecture that a model is verified as: of the smallest input that it takes.
 
-
-def shape_of(model: ModelDescriptor) -> tuple[int, ...]:
-    """The input shape that a model is verified with."""
-    if model.takes != "image":
-        return SHAPES[model.takes]
-    side = max(model.min_image, model.verified_image)
-    return (side, side, 1)
-
-
-def _climb(
-    wanted: Verification,
-    framework: str,
-    device: str,
-    missing: list[tuple[ModelDescriptor, Path]],
-    logs: Path,
-    on_climb: Callable[[Climb], None],
-) -> Iterable[Climb]:
-    candidates = tuple(Candidate(model.name, model.source, shape_of(model), CLASSES) for model, _ in missing)
-    job = VerifyJob(framework, device, candidates, wanted.runs, wanted.seed, wanted.threads)
-    paths = {model.name: path for model, path in missing}
-    found: dict[str, Climb] = {}
-
-    def follow(event: dict[str, Any]) -> None:
-        if event["event"] == "climb":
-            climb = from_json(event["climb"], Climb)
-            found[climb.model] = climb
-            if climb.verdict != "failed":  # what failed is about to be mended: look again next time
-                _write(paths[climb.model], climb)
-            on_climb(climb)
-
-    log = logs / f"verify-{framework}-{device.replace(':', '')}.log"
-    python = wanted.interpreters.get(framework, sys.executable)
-    setting = ExecutorSetting(python, wanted.time_limit_s, log, follow)
-    ended = alone(converse({"verify": to_json(job)}, device, wanted.threads, setting))
-    for model, _ in missing:
-        if model.name not in found:
-            note = ended.reason or "the worker said nothing of this model"
-            rung = Rung(1, "structure", math.nan, 0.0, note=note)
-            found[model.name] = Climb(framework, model.name, device, architecture_of(model).digest, "", (rung,))
-            on_climb(found[model.name])
-    return [found[model.name] for model, _ in missing]
-
-
-def _key(wanted: Verification, framework: str, device: str, architecture: Architecture) -> str:
-    facts = [
-        FORMAT,
-        architecture.digest,
-        _versions(framework),
-        wanted.interpreters.get(framework),
-        wanted.runs,
-        wanted.seed,
-    ]
-    kind = "cpu" if device == "cpu" else f"gpu {os.environ.get('CUDA_VISIBLE_DEVICES', '')} {device}"
-    return hashlib.sha256(json.dumps([*facts, kind]).encode()).hexdigest()[:20]
-
-
-def _versions(framework: str) -> dict[str, str]:
-    """The versions of the core, the framework's plugin and all that the plugin requires, without importing any of them."""
-    plugin = find(FRAMEWORKS)[framework]
-    names = {plugin.distribution, "mlbench-core", "numpy"}
-    with contextlib.suppress(PackageNotFoundError):
-        lines = distribution(plugin.distribution).requires or ()
-        names |= {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines}
-    found = {}
-    for name in sorted(names):
+    Raises an MlbenchError if its factory makes none: what it said of the first input that was tried.
+    """
+    first: MlbenchError | None = None
+    for shape in shapes_of(model):
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+            return build_architecture(model.source, shape, CLASSES)
+        except MlbenchError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def shapes_of(model: ModelDescriptor) -> list[tuple[int, ...]]:
+    """The input shapes that a model is tried with, each twice as large as the one before."""
+    if model.takes == "image":
+        smallest = max(model.min_image, model.verified_image)
+        return [(side, side, 1) for side in _doubled(smallest, max(LARGEST_IMAGE, smallest))]
+    return [(size,) for size in _doubled(*SHAPES[model.takes])]
+
+
+def _doubled(first: int, last: int) -> list[int]:
+    found = [first]
+    while 2 * found[-1] <= last:
+        found.append(2 * found[-1])
     return found
 
 
-def _read(path: Path) -> Climb | None:
+def _built(model: ModelDescriptor) -> Architecture | str:
+    """Its architecture, or why there is none: that costs this model's proof and trials, and nobody else's."""
     try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")), Climb)
-    except Exception:  # absent, cut off or of an older form: climb again
+        return architecture_of(model)
+    except MlbenchError as error:
+        return str(error)
+
+
+def _unknown(entry: Entry, model: str, device: str, digest: str, why: str) -> ParityResult:
+    """The result for a model that could not be verified."""
+    return ParityResult(
+        framework=entry.name, variant=entry.label, model=model, device=device, digest=digest, framework_version="", error=why
+    )  # fmt: skip
+
+
+def _verify_models(proof: _Proof, missing: Mapping[str, _Missing]) -> dict[str, ParityResult]:
+    """Has one worker verify the models that are missing."""
+    wanted, entry, device = proof.wanted, proof.entry, proof.device
+    job = VerifyJob(
+        framework=entry.name,
+        device=device,
+        candidates=tuple(
+            Candidate(
+                model=name, source=one.model.source, input_shape=one.architecture.input_shape, num_classes=CLASSES
+            )
+            for name, one in missing.items()
+        ),
+        runs=wanted.runs,
+        seed=wanted.seed,
+        threads=wanted.threads,
+        tuned=wanted.tuned,
+    )
+    found: dict[str, ParityResult] = {}
+    begun: dict[str, tuple[int, str]] = {}
+
+    def follow(event: dict[str, Any]) -> None:
+        if event["event"] == "rung":
+            begun[event["model"]] = (event["number"], event["name"])
+        elif event["event"] == "parity":
+            result = proof.told(from_json(event["parity"], ParityResult))
+            found[result.model] = result
+            path = missing[result.model].path
+            if (
+                path is not None and result.verdict != "failed" and not result.error
+            ):  # what failed is about to be mended
+                with contextlib.suppress(OSError):  # a cache that cannot be written: it is proven anew
+                    replace_text(path, json.dumps(to_json(result)))
+
+    names = ("verify", entry.shown, device.replace(":", "").replace("*", "x"), proof.place.name)
+    setting = Setting(
+        python=entry.python,
+        time_limit_s=wanted.time_limit_s,
+        log=proof.logs / f"{'-'.join(name for name in names if name)}.log",
+        on_event=follow,
+        folder=wanted.folder,
+        place=proof.place.name,
+    )
+    request = Request(kind="verify", job=to_json(job), device=device, threads=wanted.threads)
+    outcome = run_alone(proof.run(request, setting))
+    for name, one in missing.items():
+        if name not in found:
+            why = stopped_at(begun.get(name), outcome.reason or "the worker said nothing of this model")
+            found[name] = proof.told(_unknown(entry, name, device, one.architecture.digest, why))
+    return found
+
+
+def _path(proof: _Proof, cache: Path, model: ModelDescriptor, architecture: Architecture) -> Path | None:
+    """Where the result is kept: under a name that changes with whatever takes part in it. None: it cannot be kept."""
+    wanted, entry, device = proof.wanted, proof.entry, proof.device
+    if entry.python != sys.executable:
         return None
+    plugin, source = find(FRAMEWORKS).usable[entry.name], model.source
+    strings = [source.factory, source.lowerings.get(entry.name), source.native.get(entry.name)]
+    if source.optimizer is not None:
+        strings += [
+            source.optimizer.rule,
+            source.optimizer.lowerings.get(entry.name),
+            source.optimizer.lowerings.get(REFERENCE),
+        ]
+    computing = [string.partition(":")[0] for string in strings if string]
+    facts = [
+        FORMAT,
+        model.name,
+        architecture.digest,
+        of_modules(WORKER, plugin.module, *computing),
+        versions(plugin.distribution),
+        sys.executable,
+        wanted.runs,
+        wanted.seed,
+        wanted.threads,
+        wanted.tuned,
+        device if kind_of(device) == "cpu" else f"gpu {os.environ.get('CUDA_VISIBLE_DEVICES', '')} {device}",
+        *filter(None, [proof.place.kind]),
+    ]
+    return cache / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]}.json"
 
 
-def _write(path: Path, climb: Climb) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(to_json(climb)), encoding="utf-8")
-    os.replace(temporary, path)
+def _read(path: Path) -> ParityResult | None:
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")), ParityResult)
+    except Exception:  # absent, cut off or of an older form: find it anew
+        return None

@@ -1,6 +1,6 @@
 """How often verdicts are right: experiments on noise of known kind, and on real processes of the same code resampled.
 
-`nox -s trust` prints the table that docs/methodology.md holds. Nothing here runs in a benchmark.
+`nox -s trust` prints the table that docs/explanation/methodology.md holds. Nothing here runs in a benchmark.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlbench_core.thresholds import Compare
 Array = npt.NDArray[np.float64]
 
 
-@frozen
+@frozen(kw_only=True)
 class Noise:
     """How simulated processes differ. Shares of a step's time.
 
@@ -39,12 +39,12 @@ class Noise:
 
 
 NOISES = (
-    Noise("quiet machine", 0.005),
-    Noise("shared machine", 0.018),
-    Noise("noisy machine", 0.04, value=0.05),
-    Noise("shared machine, slowing by 3 %", 0.018, drift=0.03),
-    Noise("shared machine, heavy tails", 0.018, heavy=True),
-    Noise("shared machine, a neighbour comes and goes", 0.018, neighbour=0.6),
+    Noise(name="quiet machine", process=0.005),
+    Noise(name="shared machine", process=0.018),
+    Noise(name="noisy machine", process=0.04, value=0.05),
+    Noise(name="shared machine, slowing by 3 %", process=0.018, drift=0.03),
+    Noise(name="shared machine, heavy tails", process=0.018, heavy=True),
+    Noise(name="shared machine, a neighbour comes and goes", process=0.018, neighbour=0.6),
 )
 ALONE = evolve(NOISES[-1], name="the same, one process after the other", turns=False)
 """What turns are for: the last of `NOISES` without them."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 
-STEPS = (100, 1_000, 10_000)
-"""The N of the reported times to N steps."""
-
 
 def time_to(steps: int, first_step_s: float, step_s: float) -> float:
     """Seconds for `steps` training steps from the first on: the first with its compilation, then `step_s` each."""

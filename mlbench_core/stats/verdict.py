@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import Literal
 
 from mlbench_core.stats.ratio import Ratio
+from mlbench_core.stats.student import quantile
 from mlbench_core.thresholds import Compare
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "not comparable"]
@@ -49,10 +51,11 @@ def blocks_needed(ratio: Ratio, comparisons: int, compare: Compare) -> int | Non
 
 
 def _blocks_for(deviation: float, confidence: float, room: float) -> int | None:
-    return next((n for n in range(2, MOST_BLOCKS + 1) if _half(deviation, n, confidence) < room), None)
+    """The fewest blocks whose interval's half is below `room`; more blocks make it narrower, so they can be bisected for."""
+    counts = range(2, MOST_BLOCKS + 1)
+    place = bisect_left(counts, True, key=lambda n: _half(deviation, n, confidence) < room)
+    return counts[place] if place < len(counts) else None
 
 
 def _half(deviation: float, blocks: int, confidence: float) -> float:
-    from scipy import stats  # takes a third of a second: only who computes pays
-
-    return float(stats.t.ppf((1 + confidence) / 2, blocks - 1)) * deviation / math.sqrt(blocks)
+    return quantile(confidence, blocks) * deviation / math.sqrt(blocks)

@@ -15,17 +15,22 @@ from mlbench_core.architecture import (
     Dropout,
     Embedding,
     Flatten,
+    Gated,
     GlobalAveragePool2D,
     LayerNorm,
+    LayerScale,
     MaxPool2D,
+    MeanTokens,
     Optimizer,
     PositionEmbedding,
     Residual,
+    RMSNorm,
     SegmentEmbedding,
     SelectToken,
     SelfAttention,
     Sequential,
     Shape,
+    Tokens,
 )
 from mlbench_core.hookspecs import Batch
 from mlbench_core.models.bert import bert, bert_base
@@ -35,8 +40,8 @@ from mlbench_core.verify import samples
 
 RULES = {
     # Learning rates that float32 cannot hold, and large enough that ten steps of one kept in float32 show.
-    "sgd": Optimizer("sgd", learning_rate=0.1, momentum=0.9),
-    "adamw": Optimizer("adamw", learning_rate=0.001, weight_decay=0.1, epsilon=1e-6),
+    "sgd": Optimizer(name="sgd", learning_rate=0.1, momentum=0.9),
+    "adamw": Optimizer(name="adamw", learning_rate=0.001, weight_decay=0.1, epsilon=1e-6),
 }
 
 BATCH = 6
@@ -76,9 +81,18 @@ LAYERS = {
     "layernorm-sequence": alone(LayerNorm(), SEQUENCE),
     "layernorm-image": alone(LayerNorm(), IMAGE),
     "layernorm-epsilon": alone(LayerNorm(epsilon=0.1), SEQUENCE),
+    "rmsnorm-vector": alone(RMSNorm(), VECTOR),
+    "rmsnorm-sequence": alone(RMSNorm(), SEQUENCE),
+    "rmsnorm-image": alone(RMSNorm(), IMAGE),
+    "rmsnorm-epsilon": alone(RMSNorm(epsilon=0.1), SEQUENCE),
+    "layerscale-vector": alone(LayerScale(0.1), VECTOR),
+    "layerscale-sequence": alone(LayerScale(0.1), SEQUENCE),
+    "layerscale-image": alone(LayerScale(1e-6), IMAGE),
     "relu": alone(Activation("relu"), VECTOR),
     "gelu": alone(Activation("gelu"), SEQUENCE),
     "tanh": alone(Activation("tanh"), IMAGE),
+    "silu": alone(Activation("silu"), SEQUENCE),
+    "silu-image": alone(Activation("silu"), IMAGE),
     "maxpool-3-stride2": alone(MaxPool2D(3, 2, 1), IMAGE),
     "maxpool-2-stride2": alone(MaxPool2D(2, 2), IMAGE),
     "maxpool-3-stride1": alone(MaxPool2D(3, 1, 1), IMAGE),
@@ -91,9 +105,15 @@ LAYERS = {
     "segments": alone(SegmentEmbedding(3), SEQUENCE),
     "attention-1-head": alone(SelfAttention(1), SEQUENCE),
     "attention-3-heads": alone(SelfAttention(3), SEQUENCE),
+    "attention-causal": alone(SelfAttention(3, causal=True), SEQUENCE),
+    "tokens": alone(Tokens(), IMAGE),
+    "patches": alone(Sequential([Conv2D(5, 2, stride=2), Tokens(), Dense(3)]), IMAGE),
+    "mean-tokens": alone(MeanTokens(), SEQUENCE),
     "embedding": alone(Embedding(11, 4), (5,), tokens=True),
     "residual-identity": alone(Residual(Dense(VECTOR[0])), VECTOR),
     "residual-shortcut": alone(Residual(Conv2D(5, 3, 2, 1), Conv2D(5, 1, 2)), IMAGE),
+    "gated": alone(Gated(Dense(5), Sequential([Dense(5), Activation("silu")])), SEQUENCE),
+    "gated-image": alone(Gated(Conv2D(5, 3, 2, 1), Conv2D(5, 1, 2)), IMAGE),
     "nested": alone(Sequential([Sequential([Dense(5), Activation("tanh")]), Residual(Sequential([Dense(5)]))]), VECTOR),
     **NORMALISED,
 }
@@ -108,6 +128,9 @@ MODELS = {
     "bert": bert("bert", (7,), 4, depth=1, size=128, vocabulary=50),
 }
 
+
+WIDE = mlp((512,), 10, hidden=(1024,))
+"""Half a million parameters, 2 MB in float32: enough that bytes cannot be mistaken for another unit."""
 
 PUBLISHED = [
     (resnet18, (32, 32, 3), 1000, 11_689_512),

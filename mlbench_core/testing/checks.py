@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,10 +16,11 @@ from attrs import frozen
 
 from mlbench_core.architecture import Architecture, Weights
 from mlbench_core.hookspecs import Batch
+from mlbench_core.record import MemoryReading
 from mlbench_core.reference import plugin as reference_plugin
 from mlbench_core.testing import cases
 from mlbench_core.testing.driver import Driver
-from mlbench_core.trial import MemoryReading, Plan
+from mlbench_core.trial import Plan
 from mlbench_core.verify import samples
 from mlbench_core.verify.compare import relative_error, same_bits, table_errors, worst
 from mlbench_core.verify.twin import Twin
@@ -36,6 +41,9 @@ SINGLE = 1e-4
 REDUCED = 0.1
 """Bfloat16 rounds by up to 4e-3; three layers of it stay far below this, and a wrong layer is far above."""
 
+QUEUED_BATCH, QUEUED_STEPS = 128, 5
+"""Of cases.WIDE: some milliseconds of work, where reading a number that is there takes microseconds."""
+
 COUNTERS = {"live_tensors", "live_tensors_peak", "pool", "pool_peak"}
 
 
@@ -51,7 +59,16 @@ class Pair:
 
 def reference(architecture: Architecture, weights: Weights) -> AbstractContextManager[Twin]:
     """The reference's session in float64."""
-    plan = Plan("cpu", "fp64", "eager", cases.BATCH, architecture.optimizer, 1, 0, "train")
+    plan = Plan(
+        device="cpu",
+        precision="fp64",
+        execution="eager",
+        batch_size=cases.BATCH,
+        optimizer=architecture.optimizer,
+        threads=1,
+        seed=0,
+        task="train",
+    )
     return Driver(reference_plugin).session(architecture, weights, plan)
 
 
@@ -116,11 +133,31 @@ def assert_lock_step(pair: Pair, steps: int, prefix: str = "") -> None:
     )
 
 
-def assert_readings(readings: list[MemoryReading]) -> None:
-    """Known names, and more than 0 bytes."""
+def assert_readings(readings: list[MemoryReading], num_parameters: int) -> None:
+    """Known names, and at least the bytes of a known allocation: that many float32 parameters, which are in every counter."""
     for reading in readings:
         assert reading.name in COUNTERS, f"memory counter {reading.name!r} is none of {sorted(COUNTERS)}"
         assert reading.bytes > 0, f"{reading.name} is {reading.bytes}; an unknown counter is absent, never 0"
+        assert reading.bytes >= 4 * num_parameters, (
+            f"memory_probe() says that {reading.name} is {reading.bytes} bytes, and the model alone has {4 * num_parameters}"
+        )
+
+
+def assert_waits(driver: Driver, pair: Pair) -> None:
+    """Most of the time of some steps goes by before `synchronize` returns, and not in reading the loss afterwards."""
+    session, placed = pair.found.session, pair.found.place(samples.random_batch(pair.architecture, QUEUED_BATCH, 0))
+    for _ in range(2):  # compiles
+        pair.found.train_placed(placed)
+    begun = perf_counter()
+    for _ in range(QUEUED_STEPS):
+        loss = driver.train_step(session, placed)
+    driver.synchronize(session, loss)
+    waited = perf_counter()
+    driver.to_numpy(session, loss)
+    late, whole = perf_counter() - waited, perf_counter() - begun
+    assert late < whole / 2, (
+        f"synchronize returned before the work was done: reading the loss afterwards took {late:.1e} s of {whole:.1e} s"
+    )
 
 
 def assert_knobs(knobs: dict[str, str]) -> None:
@@ -143,3 +180,34 @@ def assert_nothing_compiles_again(count: Callable[[], int], pair: Pair) -> None:
     if before:
         pair.found.train(samples.random_batch(pair.architecture, 2 * cases.BATCH, 2))
         assert count() > before, "a batch of a new size compiled nothing that compilations() counts"
+
+
+def whole_file(path: Path, program: bytes) -> None:
+    """The program in the place of the model."""
+    path.write_bytes(program)
+
+
+def members_of_archive(path: Path, program: bytes) -> None:
+    """The program in the place of each pickle within an archive; another file stays as it is."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, program if name.endswith(".pkl") else content)
+
+
+TRAPS = (whole_file, members_of_archive)
+
+
+def assert_runs_no_code(
+    load: Callable[[Path], object], path: Path, trap: Callable[[Path, bytes], None], mark: Path
+) -> None:
+    """A saved model with a program for pickle in it leaves no `mark` when it is loaded, whether it is refused or not."""
+    if not path.is_file():
+        return
+    trap(path, f"cposix\nsystem\n(S'touch {mark}'\ntR.".encode())
+    with contextlib.suppress(Exception):
+        load(path)
+    assert not mark.exists(), f"load() ran a program that was in {path.name}: load values only"

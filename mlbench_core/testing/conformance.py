@@ -16,87 +16,30 @@ import the framework nowhere above the class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mlbench_core.architecture import Architecture, Weights, initial_weights
+from mlbench_core.architecture import initial_weights
 from mlbench_core.errors import PluginError, UnsupportedError
 from mlbench_core.hookspecs import Batch
+from mlbench_core.plugins import OPTIONAL_HOOKS
 from mlbench_core.testing import cases, checks
+from mlbench_core.testing.answers import HOOKS
+from mlbench_core.testing.beside import BesideTheReference
 from mlbench_core.testing.checks import Pair, assert_close
 from mlbench_core.testing.driver import Driver
-from mlbench_core.trial import Plan, Task
 from mlbench_core.verify.compare import relative_error, same_bits
 from mlbench_core.verify.samples import scattered_weights
 
 STEPS = 10
 
 
-class FrameworkConformance:
-    """Subclass it and set `plugin` to your plugin's module, the one that your entry point names.
-
-    device: where the plugin's sessions run, "cpu" or "cuda:0"; the reference stays on the CPU.
-    """
-
-    plugin: ClassVar[Any]
-    device: ClassVar[str] = "cpu"
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def driver(cls) -> Iterator[Driver]:
-        """The plugin's hooks, once `worker_environment` was applied."""
-        driver = Driver(cls.plugin)
-        with pytest.MonkeyPatch.context() as patch:
-            if "worker_environment" in driver.hooks:
-                # As in a worker, nobody knows the executions yet: they come with framework_info.
-                plan = cls.plan(cases.MODELS["mlp"], "fp64", "default")
-                for variable, value in driver.worker_environment(plan).items():
-                    patch.setenv(variable, value)
-            yield driver
-
-    @pytest.fixture(scope="class", params=sorted(cases.LAYERS))
-    @classmethod
-    def layer(cls, request: pytest.FixtureRequest, driver: Driver) -> Iterator[Pair]:
-        """One layer alone, with weights none of which is 0 or 1."""
-        architecture = cases.LAYERS[request.param]
-        with cls.pair(driver, architecture, scattered_weights(architecture)) as pair:
-            yield pair
-
-    @classmethod
-    def plan(
-        cls, architecture: Architecture, precision: str, execution: str, task: Task = "train", seed: int = 0
-    ) -> Plan:
-        """A plan for the plugin."""
-        return Plan(cls.device, precision, execution, cases.BATCH, architecture.optimizer, 1, seed, task)
-
-    @classmethod
-    @contextmanager
-    def pair(
-        cls,
-        driver: Driver,
-        architecture: Architecture,
-        weights: Weights | None = None,
-        precision: str = "fp64",
-        execution: str | None = None,
-        task: Task = "train",
-        seed: int = 0,
-    ) -> Iterator[Pair]:
-        """The plugin's session, and next to it the reference's, which is in float64 whatever the plugin's precision.
-
-        weights: the initial ones by default. execution: the plugin's default. Skips the test if the precision is not offered.
-        """
-        if precision not in driver.info.precisions:
-            pytest.skip(f"{driver.info.name} does not offer {precision}")
-        weights = weights or initial_weights(architecture, 0)
-        plan = cls.plan(architecture, precision, execution or driver.info.default_execution, task, seed)
-        one, two = driver.session(architecture, weights, plan), checks.reference(architecture, weights)
-        with one as found, two as expected:
-            yield Pair(architecture, weights, found, expected)
+class FrameworkConformance(BesideTheReference):
+    """Subclass it and set `plugin` to your plugin's module, the one that your entry point names, and `device` if the plugin's
+    sessions shall not run on the CPU."""
 
     # What the plugin says of itself.
 
@@ -105,6 +48,37 @@ class FrameworkConformance:
             Driver(self.plugin)
         except PluginError as error:
             raise AssertionError(str(error)) from None
+
+    def test_optional_hooks_are_there(self) -> None:
+        driver = Driver(self.plugin)
+        missing = [hook for hook in HOOKS if hook in OPTIONAL_HOOKS - driver.hooks - self.without]
+        if missing and self.unfinished:
+            pytest.skip(f"the plugin does not implement {', '.join(missing)}")
+        assert not missing, (
+            f"the plugin lacks {', '.join(missing)}: implement it, or name it in `without` if it has nothing to say there"
+        )
+        there = sorted(self.without & driver.hooks)
+        assert not there, f"the plugin has {', '.join(there)}: take it out of `without`"
+
+    def test_every_hook_answers(self, driver: Driver, tmp_path: Path) -> None:
+        """Each is called, and answers what the contract says; see `answers.py`."""
+        batch = cases.random_batch(cases.MODELS["mlp"])
+        with self.pair(driver, cases.MODELS["mlp"], precision="fp32") as pair:
+            twin = pair.found
+            for hook in ("memory_probe", "read_knobs", "compilations"):
+                if hook in driver.hooks:
+                    getattr(driver, hook)(twin.session)
+            twin.weights()
+            twin.load(twin.save(tmp_path / "model"))
+            twin.infer(batch)
+            if "inference_mode" in driver.hooks:
+                with driver.inference_mode(twin.session):
+                    twin.infer(batch)
+            twin.train(batch)
+            if "gradients" in driver.hooks:
+                twin.gradients(batch)
+        missed = [hook for hook in HOOKS if hook not in driver.called | (OPTIONAL_HOOKS - driver.hooks)]
+        assert not missed, f"this kit never calls {', '.join(missed)}"
 
     def test_framework_info(self, driver: Driver) -> None:
         info = driver.info
@@ -126,12 +100,17 @@ class FrameworkConformance:
         assert not unnamed, f"the message should name {unnamed} too: {caught.value}"
 
     def test_memory_and_knobs(self, driver: Driver) -> None:
-        with self.pair(driver, cases.MODELS["mlp"], precision="fp32") as pair:
+        with self.pair(driver, cases.WIDE, precision="fp32") as pair:
             pair.found.train(cases.random_batch(pair.architecture))
             if "memory_probe" in driver.hooks:
-                checks.assert_readings(driver.memory_probe(pair.found.session))
+                checks.assert_readings(driver.memory_probe(pair.found.session), pair.architecture.num_parameters)
             if "read_knobs" in driver.hooks:
                 checks.assert_knobs(driver.read_knobs(pair.found.session))
+
+    def test_synchronize_waits(self, driver: Driver) -> None:
+        """After it, the value is there: what had to be waited for has been waited for."""
+        with self.pair(driver, cases.WIDE, precision="fp32") as pair:
+            checks.assert_waits(driver, pair)
 
     def test_compilations_are_counted(self, driver: Driver) -> None:
         _require(driver, "compilations")
@@ -307,6 +286,13 @@ class FrameworkConformance:
             for _ in range(3):  # the reference's optimiser starts afresh: stale momentum or step counts part the two
                 loss = pair.found.train(batch)
                 assert_close("loss after loading", loss, pair.expected.train(batch), checks.STEP_LOSS)
+
+    def test_a_model_file_runs_no_code(self, driver: Driver, tmp_path: Path) -> None:
+        """load() takes the file for data: one with a program for pickle inside is refused, or read as something else."""
+        for trap in checks.TRAPS:
+            with self.pair(driver, cases.MODELS["mlp"], precision="fp32") as pair:
+                path = pair.found.save(tmp_path / f"of.{trap.__name__}")
+                checks.assert_runs_no_code(pair.found.load, path, trap, tmp_path / "ran")
 
 
 def _require(driver: Driver, hook: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from mlbench_core.architecture import Architecture, Weights
 from mlbench_core.hookspecs import FrameworkInfo
-from mlbench_core.plugins import Framework
+from mlbench_core.plugins import OPTIONAL_HOOKS, Framework
+from mlbench_core.testing.answers import HOOKS, held
 from mlbench_core.trial import ModelSource, Plan
 from mlbench_core.verify.twin import Twin, twin
 
@@ -17,10 +18,15 @@ LOWERED = ModelSource("")
 
 
 class Driver(Framework):
-    """A plugin's hooks. Raises PluginError if the plugin lacks one, or has a hook or parameter that the contract does not."""
+    """A plugin's hooks, each held to what it must answer. Raises PluginError if the plugin lacks a required one, or has a hook
+    or parameter that the contract does not. called: the hooks that were called so far."""
 
     def __init__(self, plugin: Any) -> None:
         super().__init__(plugin, f"the plugin {getattr(plugin, '__name__', plugin)}")
+        self.called: set[str] = set()
+        for hook in HOOKS:
+            if hook in self.hooks or hook not in OPTIONAL_HOOKS:
+                setattr(self, hook, held(hook, getattr(self, hook), self.called))
 
     @cached_property
     def info(self) -> FrameworkInfo:

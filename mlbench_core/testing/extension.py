@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mlbench_core.architecture import (
     Architecture,
@@ -34,6 +34,7 @@ from mlbench_core.architecture import (
     Parameter,
     Sequential,
     Shape,
+    UpdateRule,
     Weights,
     initial_weights,
 )
@@ -46,6 +47,8 @@ from mlbench_core.verify.twin import Twin
 
 EXACT = 1e-12
 """Two float64 products of four terms each, against NumPy's."""
+CHAINED = 1e-10
+"""Ten such products in a row, each of three terms that may cancel."""
 STEP, SLOPE = 1e-6, 1e-8
 """A central difference over STEP is off by rounding, 1e-16 / STEP, and by the third derivative times STEP squared."""
 MLP = mlp((3,), 2, hidden=(4,))
@@ -54,6 +57,11 @@ MLP = mlp((3,), 2, hidden=(4,))
 @frozen
 class Unheard(Layer):
     """A layer that nobody lowers."""
+
+
+@frozen(kw_only=True)
+class UnheardRule(UpdateRule):
+    """A rule that nobody has."""
 
 
 @frozen
@@ -72,7 +80,9 @@ class Forgetful(Mix):
 def around(layer: Layer) -> Architecture:
     """The layer, at the path `own`, behind a Dense, at `first`."""
     root = Sequential({"first": Dense(4), "own": layer})
-    return Architecture("own", root, (3,), 4, Optimizer("sgd", learning_rate=0.1))
+    return Architecture(
+        name="own", root=root, input_shape=(3,), num_classes=4, optimizer=Optimizer(name="sgd", learning_rate=0.1)
+    )
 
 
 class Extension:
@@ -101,7 +111,16 @@ class Extension:
     def session(self, architecture: Architecture, weights: Weights | None = None) -> Iterator[Twin]:
         """A session in float64."""
         driver = Driver(self.plugin)
-        plan = Plan("cpu", "fp64", driver.info.default_execution, 6, architecture.optimizer, 2, 0, "train")
+        plan = Plan(
+            device="cpu",
+            precision="fp64",
+            execution=driver.info.default_execution,
+            batch_size=6,
+            optimizer=architecture.optimizer,
+            threads=2,
+            seed=0,
+            task="train",
+        )
         with driver.session(architecture, weights or initial_weights(architecture, 0), plan) as twin:
             yield twin
 
@@ -109,7 +128,8 @@ class Extension:
         code = (
             "import sys, importlib; from mlbench_core.architecture import Optimizer; from mlbench_core.trial import Plan\n"
             f"plugin = importlib.import_module({self.plugin.__name__!r})\n"
-            "plan = Plan('cpu', 'fp64', 'default', 1, Optimizer('sgd', 0.1), 1, 0, 'train')\n"
+            "plan = Plan(device='cpu', precision='fp64', execution='default', batch_size=1, threads=1, seed=0,\n"
+            "            optimizer=Optimizer(name='sgd', learning_rate=0.1), task='train')\n"
             "getattr(plugin, 'worker_environment', lambda plan: None)(plan)\n"
             f"sys.exit(' '.join({set(self.imports)!r} & set(sys.modules)) or None)"
         )
@@ -120,6 +140,14 @@ class Extension:
         with (
             pytest.raises(UnsupportedError, match=r"Unheard \(at own\).*lower\.register"),
             self.session(around(Unheard())),
+        ):
+            pass
+
+    def test_an_unheard_optimizer_is_refused(self) -> None:
+        strange = evolve(MLP, optimizer=UnheardRule(name="strange", learning_rate=0.1))
+        with (
+            pytest.raises(UnsupportedError, match=r"UnheardRule.*make_optimizer\.register.*OptimizerSource\.lowerings"),
+            self.session(strange),
         ):
             pass
 
@@ -138,6 +166,21 @@ class Extension:
             np.testing.assert_array_equal(twin.weights()["own.kernel"], kernel)
             found = twin.gradients(batch, cotangent).parameters["own.kernel"]
             np.testing.assert_allclose(found, cotangent.T @ hidden, rtol=EXACT)
+
+    def test_a_layer_may_have_any_name(self) -> None:
+        """Also one that a framework's own classes use, and one that is another's path with a different separator."""
+        names = ("double", "training", "forward", "call", "weights", "layers", "name", "self", "a_b")
+        root = Sequential({"a": Sequential({"b": Dense(3)}), **{name: Dense(3) for name in names}})
+        rule = Optimizer(name="sgd", learning_rate=0.1)
+        architecture = Architecture(name="named", root=root, input_shape=(3,), num_classes=3, optimizer=rule)
+        batch, weights = cases.random_batch(architecture), initial_weights(architecture, 0)
+        with self.session(architecture, weights) as twin:
+            found, read = twin.infer(batch), twin.weights()
+        expected = batch.x.astype(np.float64)
+        for path in ("a.b", *names):
+            expected = expected @ weights[f"{path}.kernel"] + weights[f"{path}.bias"]
+        np.testing.assert_allclose(found, expected, rtol=CHAINED)
+        assert set(read) == set(weights)
 
     def test_wrong_weights_are_named(self) -> None:
         weights = initial_weights(MLP, 0)

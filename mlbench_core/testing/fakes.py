@@ -21,12 +21,13 @@ from attrs import define, field, frozen
 
 from mlbench_core.architecture import Architecture, Weights
 from mlbench_core.hookspecs import Batch, FrameworkInfo, hookimpl
-from mlbench_core.trial import Plan, from_json, to_json
+from mlbench_core.serialize import from_json, to_json
+from mlbench_core.trial import Plan
 
 VARIABLE = "MLBENCH_FAKE"
 
 
-@frozen
+@frozen(kw_only=True)
 class Behaviour:
     """What a fake does, in seconds, steps and bytes; the defaults are a well-behaved framework with steps of 1 ms.
 
@@ -139,7 +140,9 @@ class Session:
 def framework_info() -> FrameworkInfo:
     """The CPU in float32, with an execution per behaviour."""
     names = tuple(_behaviours())
-    return FrameworkInfo("fake", "1.0", ("cpu",), ("fp32",), names, names[0])
+    return FrameworkInfo(
+        name="fake", version="1.0", devices=("cpu",), precisions=("fp32",), executions=names, default_execution=names[0]
+    )
 
 
 @hookimpl

@@ -22,7 +22,21 @@ import numpy as np
 import pytest
 from attrs import define, evolve, field, frozen
 
-from mlbench_core.architecture import Architecture, BatchNorm, Dense, Layer
+from mlbench_core.architecture import (
+    Activation,
+    Architecture,
+    BatchNorm,
+    Dense,
+    Embedding,
+    Gated,
+    Layer,
+    LayerScale,
+    MeanTokens,
+    Residual,
+    RMSNorm,
+    SelfAttention,
+    Sequential,
+)
 from mlbench_core.architecture.layer import join
 from mlbench_core.hookspecs import Batch, hookimpl
 from mlbench_core.models.bert import bert
@@ -30,17 +44,34 @@ from mlbench_core.models.mlp import mlp
 from mlbench_core.models.resnet import resnet
 from mlbench_core.plugins import Framework
 from mlbench_core.trial import ModelSource
-from mlbench_core.verify.ladder import BATCH, Pair, climb
-from mlbench_core.verify.rungs import Climb
+from mlbench_core.verify.ladder import parity_of
+from mlbench_core.verify.rungs import ParityResult
 from mlbench_core.verify.samples import learnable_batch
+from mlbench_core.verify.subject import BATCH, Subject
 
 SEED = 0
 MLP = mlp((9,), 4, hidden=(8, 8))
 """The hidden kernel between equal layers is square, so that transposing it keeps its shape."""
 RESNET = resnet("resnet", (16, 16, 1), 4, depths=(1, 1), bottleneck=False, width=4)
 BERT = bert("bert", (7,), 4, depth=1, size=64, vocabulary=20, dropout=0.1)
+GPT = Architecture(
+    name="gpt",
+    root=Sequential(
+        {
+            "token": Embedding(20, 12),
+            "attention": Residual(Sequential([RMSNorm(), SelfAttention(3, causal=True), LayerScale(0.5)])),
+            "gated": Residual(Gated(Dense(12), Sequential([Dense(12), Activation("silu")]))),
+            "mean": MeanTokens(),
+            "head": Dense(4),
+        }
+    ),
+    input_shape=(7,),
+    num_classes=4,
+    optimizer=BERT.optimizer,
+    input_kind="tokens",
+)
 ADAMW = evolve(MLP, name="mlp-adamw", optimizer=BERT.optimizer)
-"""BERT's rule on a model that takes seconds less to climb with."""
+"""BERT's rule on a model that takes seconds less to verify."""
 
 
 def copy_of(plugin: Any, **changed: Callable[..., Any]) -> ModuleType:
@@ -54,7 +85,7 @@ def copy_of(plugin: Any, **changed: Callable[..., Any]) -> ModuleType:
     return module
 
 
-@define
+@define(kw_only=True)
 class Mutant:
     """A plugin to plant a fault in. hooks: those that differ from the plugin's."""
 
@@ -74,7 +105,7 @@ class Mutant:
             kind, lambda layer, site: wrong(right, layer, site) if self.building else right(layer, site)
         )
 
-    def climb(self, architecture: Architecture) -> Climb:
+    def verify(self, architecture: Architecture) -> ParityResult:
         """How far the plugin gets, fault and all."""
 
         def build_model(architecture: Any, plan: Any) -> Any:
@@ -87,10 +118,8 @@ class Mutant:
         module = copy_of(self.plugin, build_model=build_model, **self.hooks)
         framework = Framework(module, "the mutant", "mutant")
         info = framework.framework_info()
-        rungs = climb(
-            Pair(framework, info, "cpu", 1, SEED, ModelSource("")), architecture, (("fp32", info.default_execution),)
-        )
-        return Climb("mutant", architecture.name, "cpu", "", "", rungs)
+        subject = Subject(framework=framework, info=info, device="cpu", threads=1, seed=SEED, source=ModelSource(""))
+        return parity_of(subject, architecture.name, architecture, (("fp32", info.default_execution),))
 
 
 Plant = Callable[[Mutant], None]
@@ -170,18 +199,20 @@ FAULTS = {
     "weight decay is on the wrong side": Fault(ADAMW, "lock-step losses"),
     "a kernel is transposed": Fault(MLP, "layers", _transposed_kernel),
     "the attention scale is wrong": Fault(BERT, "layers"),
+    "the causal mask is left out": Fault(GPT, "layers", _changed(SelfAttention, causal=False)),
+    "RMSNorm's eps is 1e-3": Fault(GPT, "layers", _changed(RMSNorm, epsilon=1e-3)),
     "dropout is left on in evaluation": Fault(BERT, "layers"),
     "labels are off by one": Fault(MLP, "gradients", _labels_off_by_one),
     "a batch is out of order": Fault(MLP, "lock-step losses", _batches_out_of_order),
 }
-"""By name. The rung is the first that does not hold; what stands behind it is not climbed."""
+"""By name. The rung is the first that does not hold; what stands behind it is not checked."""
 
 
 class Mutations:
     """Subclass it and set `plugin` (the module that your entry point names), `lowering` (the module that holds your `lower`),
     and in `faults` how your framework gets each fault of FAULTS that has no `plant`.
 
-    controls: rewritings that stand behind a fault, done right, with the model they are climbed on: these must be verified, so
+    controls: rewritings that stand behind a fault, done right, with the model they are checked on: these must be verified, so
     that it is the fault that is caught and not the rewriting.
     """
 
@@ -194,7 +225,7 @@ class Mutations:
     def mutant(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mutant]:
         """The plugin without a fault."""
         with ExitStack() as cleanup:
-            yield Mutant(self.plugin, self.lowering.lower, monkeypatch, cleanup)
+            yield Mutant(plugin=self.plugin, lower=self.lowering.lower, patch=monkeypatch, cleanup=cleanup)
 
     def test_every_fault_is_planted(self) -> None:
         missing = [name for name, fault in FAULTS.items() if fault.plant is None and name not in self.faults]
@@ -207,22 +238,22 @@ class Mutations:
         plant = self.faults.get(name, fault.plant)
         assert plant is not None
         plant(mutant)
-        climbed = mutant.climb(fault.architecture)
-        failure = climbed.first_failure()
-        assert failure is not None, f"nothing was caught: {climbed.rungs}"
+        checked = mutant.verify(fault.architecture)
+        failure = checked.first_failure()
+        assert failure is not None, f"nothing was caught: {checked.rungs}"
         assert failure.name == fault.rung, failure.describe()
-        assert climbed.verdict == "failed"
+        assert checked.verdict == "failed"
         assert failure.where or failure.note
         assert "\n" not in failure.describe()
 
-    @pytest.mark.parametrize("architecture", [MLP, RESNET, BERT], ids=lambda architecture: architecture.name)
+    @pytest.mark.parametrize("architecture", [MLP, RESNET, BERT, GPT], ids=lambda architecture: architecture.name)
     def test_without_a_fault_every_rung_holds(self, mutant: Mutant, architecture: Architecture) -> None:
-        climbed = mutant.climb(architecture)
-        assert climbed.verdict == "verified", climbed.first_failure()
-        assert [rung.number for rung in climbed.rungs] == [1, 2, 3, 4, 4, 5, 6, 6, 7]
+        checked = mutant.verify(architecture)
+        assert checked.verdict == "verified", checked.first_failure()
+        assert [rung.number for rung in checked.rungs] == [1, 2, 3, 4, 4, 5, 6, 6, 7]
 
     def test_a_rewriting_without_its_fault_holds(self, mutant: Mutant) -> None:
         for name, (architecture, plant) in self.controls.items():
             plant(mutant)
-            failure = mutant.climb(architecture).first_failure()
+            failure = mutant.verify(architecture).first_failure()
             assert failure is None, f"{name}: {failure.describe()}"

@@ -20,14 +20,17 @@ from mlbench_core.architecture import (
     Residual,
     Sequential,
     Shape,
+    UpdateRule,
     Weights,
     initial_weights,
 )
+from mlbench_core.architecture.tree import rebuilt, without_dropout
+from mlbench_core.errors import ArchitectureError
 from mlbench_core.hookspecs import Batch
 
 PROTOTYPES, LEAN = 99, np.float32(2)
 """The seed of the prototypes, and how far a sample leans towards its own: twice its noise."""
-RULE = Optimizer("sgd", 2**-5)
+RULE = Optimizer(name="sgd", learning_rate=2**-5)
 SMALL = (7, 6)
 """A layer alone gets at most this many rows (or positions) and columns. They differ and one is even, so that swapped axes and
 lopsided padding show: under a stride of 2, "same" padding is symmetric where the size is odd."""
@@ -72,7 +75,7 @@ def learnable_batch(architecture: Architecture, size: int, seed: int) -> Batch:
     return Batch(batch.x + LEAN * prototypes[batch.y].astype(np.float32), batch.y)
 
 
-def alone(layer: Layer, shape: Shape, tokens: bool = False, rule: Optimizer = RULE) -> Architecture:
+def alone(layer: Layer, shape: Shape, tokens: bool = False, rule: UpdateRule = RULE) -> Architecture:
     """The layer for samples of `shape`; its flattened output is the logits.
 
     Unless it takes tokens, a Dense comes before it: the gradient by the input then depends on the layer's own, and no model is
@@ -81,7 +84,14 @@ def alone(layer: Layer, shape: Shape, tokens: bool = False, rule: Optimizer = RU
     before = {} if tokens else {"before": Dense(shape[-1])}
     root = Sequential({**before, "layer": layer, "flatten": Flatten()})
     kind: Any = "tokens" if tokens else "float"
-    return Architecture("alone", root, shape, math.prod(root.output_shape(shape)), rule, kind)
+    return Architecture(
+        name="alone",
+        root=root,
+        input_shape=shape,
+        num_classes=math.prod(root.output_shape(shape)),
+        optimizer=rule,
+        input_kind=kind,
+    )
 
 
 def layers_alone(architecture: Architecture) -> Iterator[tuple[str, Architecture]]:
@@ -95,14 +105,18 @@ def layers_alone(architecture: Architecture) -> Iterator[tuple[str, Architecture
         if signature not in seen:
             seen.add(signature)
             tokens = architecture.input_kind == "tokens" and len(shape) == 1 and isinstance(layer, Embedding)
-            axes = shape if tokens else shape[:-1]
-            small = tuple(min(size, SMALL[place % 2]) for place, size in enumerate(axes))
-            yield path, alone(layer, small if tokens else (*small, shape[-1]), tokens)
+            # What a container drops at random is checked where the walk comes to it.
+            yield path, small(layer if isinstance(layer, Dropout) else without_dropout(layer), shape, tokens)
 
 
-def has_dropout(architecture: Architecture) -> bool:
-    """Whether the model drops anything while training."""
-    return any(isinstance(layer, Dropout) and layer.rate > 0 for _, layer, _ in architecture.walk())
+def small(layer: Layer, shape: Shape, tokens: bool = False) -> Architecture:
+    """The layer alone on a small sample, or on one of `shape` where it takes no smaller one."""
+    axes = shape if tokens else shape[:-1]
+    fewer = tuple(min(size, SMALL[place % 2]) for place, size in enumerate(axes))
+    try:
+        return alone(layer, fewer if tokens else (*fewer, shape[-1]), tokens)
+    except ArchitectureError:
+        return alone(layer, shape, tokens)
 
 
 TOO_LARGE = 30_000_000
@@ -121,13 +135,12 @@ def depth_scaled(architecture: Architecture) -> Architecture:
 
 def slim(layer: Layer) -> Layer:
     """The layer with every run of equal neighbours in a Sequential reduced to one (a BERT's blocks, a ResNet stage's)."""
-    if isinstance(layer, Residual):
-        return Residual(slim(layer.body), layer.shortcut and slim(layer.shortcut))
+    layer = rebuilt(layer, slim)
     if not isinstance(layer, Sequential):
         return layer
     kept = [
-        (name, slim(child))
+        (name, child)
         for place, (name, child) in enumerate(layer.layers)
-        if place == 0 or child != layer.layers[place - 1][1]
+        if not place or child != layer.layers[place - 1][1]
     ]
-    return Sequential(kept)
+    return layer if len(kept) == len(layer.layers) else Sequential(kept)

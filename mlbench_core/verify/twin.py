@@ -7,19 +7,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from mlbench_core.architecture import Architecture, Weights
+from mlbench_core.errors import PluginError
 from mlbench_core.hookspecs import Batch, Gradients
 from mlbench_core.plugins import Framework, build_model
 from mlbench_core.trial import ModelSource, Plan
 
+SKIPS = 16
+"""Updates in a row that a framework may skip (own): 16 halvings take a scale of 2**15 to less than 1, so what still overflows
+then is the model's own fault."""
+
 
 class Twin:
-    """A model in one framework. Its twin in the reference has the same weights and sees the same batches."""
+    """A model in one framework. Its twin in the reference has the same weights and sees the same batches.
 
-    def __init__(self, framework: Framework, session: Any) -> None:
-        self.framework, self.session = framework, session
+    scaled: the names of the trainable parameters where the loss is scaled, so that an update may be skipped; else nothing.
+    """
+
+    def __init__(self, framework: Framework, session: Any, scaled: frozenset[str] = frozenset()) -> None:
+        self.framework, self.session, self.scaled = framework, session, scaled
 
     def place(self, batch: Batch) -> Any:
         """The batch as the framework wants it."""
@@ -31,8 +40,20 @@ class Twin:
         return array
 
     def train(self, batch: Batch) -> float:
-        """The loss before one update."""
-        return self.train_placed(self.place(batch))
+        """The loss before one update. One that is skipped, as frameworks do while their scale of a float16 loss is too large,
+        is made again: its twin has made it, too. Raises PluginError if it never is made."""
+        placed = self.place(batch)
+        if not self.scaled:
+            return self.train_placed(placed)
+        for _ in range(1 + SKIPS):
+            before = self._trained()
+            loss = self.train_placed(placed)
+            if any(not np.array_equal(value, before[name]) for name, value in self._trained().items()):
+                return loss
+        raise PluginError(f"{self.framework.name}: no weight has changed in {1 + SKIPS} steps on the same batch")
+
+    def _trained(self) -> Weights:
+        return {name: np.array(value) for name, value in self.weights().items() if name in self.scaled}
 
     def train_placed(self, placed: Any) -> float:
         """The loss before one update with what `place` returned."""
@@ -67,7 +88,9 @@ def twin(
 ) -> Iterator[Twin]:
     """A session of the architecture with these weights, closed at the end."""
     model = build_model(framework, source, architecture, plan)
-    made = Twin(framework, framework.make_session(model, weights, plan))
+    trained = frozenset(parameter.name for parameter in architecture.parameters() if parameter.trainable)
+    session = framework.make_session(model, weights, plan)
+    made = Twin(framework, session, trained if plan.precision == "fp16" else frozenset())
     try:
         yield made
     finally:

@@ -1,7 +1,7 @@
-"""`python -m mlbench_core.worker`: reads a job as JSON on stdin, does it, writes events as JSON lines.
+"""`python -m mlbench_core.worker DESCRIPTOR`: reads a request as JSON on stdin, does it, writes events as JSON lines.
 
-The events go to what was standard output when the process started. Everything that a framework prints, on either stream and
-from any language, goes to standard error, which the parent sends to a log file.
+The events go to the descriptor, a pipe that the parent made for them alone. Whatever else is printed, on either stream, from
+any language and from before this code runs, goes to the parent's log file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ STARTED = time.perf_counter()  # before anything else is imported
 
 import json  # noqa: E402
 import os  # noqa: E402
+import select  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
+import threading  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
@@ -20,19 +23,26 @@ from typing import Any, NoReturn  # noqa: E402
 from mlbench_core.worker.trampoline import Asking, trampoline  # noqa: E402
 
 
-def main() -> NoReturn:
-    """Does the one job and leaves, with status 0 whenever a final event was written."""
-    trampoline(_job())
+def main(descriptor: int) -> NoReturn:
+    """Does the one request and leaves, with status 0 whenever a final event was written. descriptor: where events go."""
+    trampoline(_job(descriptor))
     # A framework's own threads may hang or crash while the interpreter winds down; the result is already with the parent.
     os._exit(0)
 
 
-def _job() -> Asking[None]:
-    """Reads the job, has it done, and says what came of it."""
-    events = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+def _job(descriptor: int) -> Asking[None]:
+    """Reads the request, has it done, and says what came of it."""
+    try:
+        os.set_inheritable(descriptor, False)  # what a framework starts has no events to tell
+    except OSError:
+        sys.exit("the interpreter is a wrapper that closes the descriptor of the events: give the Python that it runs")
+    events = os.fdopen(descriptor, "w", buffering=1)
+    phase, device = "start", ""
 
     def emit(event: str, **facts: object) -> None:
+        nonlocal phase
+        if event == "phase":
+            phase = str(facts["name"])
         events.write(json.dumps({"event": event, **facts}) + "\n")
         events.flush()
 
@@ -43,18 +53,18 @@ def _job() -> Asking[None]:
             os._exit(1)
 
     text = sys.stdin.readline()
-    from mlbench_core.errors import MlbenchError, UnsupportedError
+    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    from mlbench_core.errors import MlbenchError
+    from mlbench_core.worker.failure import failure_of
 
     try:
-        yield from _work(json.loads(text), emit, turn)
-    except UnsupportedError as error:
-        emit("failed", status="unsupported", reason=str(error))
-    except MlbenchError as error:
-        emit("failed", status="failed", reason=str(error))
+        request = json.loads(text)
+        device = request["device"]
+        yield from _work(request, emit, turn)
     except Exception as error:
-        traceback.print_exc()
-        first = (str(error).strip().splitlines() or [""])[0]
-        emit("failed", status="failed", reason=f"{type(error).__name__}: {first[:300]}")
+        if not isinstance(error, MlbenchError):
+            traceback.print_exc()
+        emit("failed", **failure_of(error, device, phase))
     # The log names what this process has imported, so that anybody can see which frameworks were in it.
     print(
         "mlbench modules:",
@@ -65,29 +75,54 @@ def _job() -> Asking[None]:
     sys.stderr.flush()
 
 
-def _work(payload: dict[str, Any], emit: Callable[..., None], turn: Callable[[], None]) -> Asking[None]:
-    """Runs a trial, climbs the parity ladder, or says what a framework is; CPUs are set before anything starts threads."""
-    ((kind, data),) = payload.items()
-    _pin((data["trial"] if kind == "trial" else data)["threads"])
-    from mlbench_core.trial import Job, from_json, to_json
+def _end_with_parent(descriptor: int) -> None:
+    """Ends this process, and what it has started, once nobody is there to read its events: the parent was killed.
 
-    if kind == "trial":
+    A thread that waits in the kernel takes no time from whatever is being measured.
+    """
+    poll = select.poll()
+    poll.register(descriptor, 0)  # an error is always told of: that the pipe's other end was closed
+    poll.poll()
+    if os.getpgid(0) == os.getpid():  # the group is this worker's own
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _work(request: dict[str, Any], emit: Callable[..., None], turn: Callable[[], None]) -> Asking[None]:
+    """Does an `executor.Request`; CPUs are set before anything starts threads."""
+    _check_version(request.get("core", ""))
+    _pin(request["threads"])
+    from mlbench_core.serialize import from_json, to_json
+    from mlbench_core.trial import Inspection, Job
+
+    if request["kind"] == "trial":
         from mlbench_core.worker.tasks import run
 
-        measured = yield from run(from_json(data, Job), emit, turn, STARTED)
+        measured = yield from run(from_json(request["job"], Job), emit, turn, STARTED)
         emit("done", measured=to_json(measured))
-    elif kind == "inspect":
-        from mlbench_core.trial import Plan
-        from mlbench_core.worker.stage import enter
+    elif request["kind"] == "inspect":
+        from mlbench_core.worker.entering import inspect
 
-        _, info = enter(data["framework"], from_json(data["plan"], Plan))
-        emit("done", info=to_json(info))
+        info, printed = inspect(from_json(request["job"], Inspection))
+        emit("done", info=to_json(info), printed=printed)
     else:
         from mlbench_core.verify.rungs import VerifyJob
         from mlbench_core.worker.parity import verify
 
-        verify(from_json(data, VerifyJob), emit)
+        verify(from_json(request["job"], VerifyJob), emit)
         emit("done")
+
+
+def _check_version(asking: str) -> None:
+    """Raises PluginError if the parent is another mlbench: what either sends, the other may take for something else."""
+    from mlbench_core.errors import PluginError
+    from mlbench_core.version import VERSION
+
+    if asking != VERSION:
+        raise PluginError(
+            f"mlbench-core {asking or 'of an unknown version'} asked for this, and the worker's Python, {sys.executable}, has "
+            f"mlbench-core {VERSION}: install the same version in both"
+        )
 
 
 def _pin(threads: int) -> None:
@@ -98,4 +133,4 @@ def _pin(threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

@@ -9,68 +9,70 @@ from typing import Any
 
 from attrs import evolve
 
-from mlbench_core.trial import Measured
-from mlbench_core.worker import memory, strain, timing
-from mlbench_core.worker.stage import Stage
+from mlbench_core.record import Measured
+from mlbench_core.worker import memory, timing
+from mlbench_core.worker.disturbance import Disturbance
+from mlbench_core.worker.setup import TrialSetup
 from mlbench_core.worker.trampoline import Asking
 
 
-def measure(stage: Stage, session: Any, loop: timing.Loop, measured: Measured) -> Asking[Measured]:
+def measure(setup: TrialSetup, session: Any, loop: timing.Loop, measured: Measured) -> Asking[Measured]:
     """First step, warm-up, values, and what tells whether the values can be trusted."""
-    thresholds = stage.job.trial.measure
-    with stage.phase("first_step"):
+    thresholds = setup.job.trial.measure
+    with setup.phase("first_step"):
         first = yield partial(loop.run, 1)
-    with stage.phase("warmup"):
-        calibration, settled = yield from timing.warm_up(loop, thresholds, stage.job.calibration)
+    with setup.phase("warmup"):
+        calibration, steady = yield from timing.warm_up(loop, thresholds, setup.job.calibration)
     in_use: list[int] = []
-    compiled, strained = _compilations(stage, session), strain.counters()
-    with stage.phase("measure"):
+    compiled, disturbance = _compilations(setup, session), Disturbance()
+    with setup.phase("measure"):
         turns = yield from timing.measure_values(
             loop,
             calibration.steps_per_value,
             thresholds,
-            stage.turn,
-            lambda: in_use.extend(_in_use(stage, session)),
+            setup.turn,
+            lambda: in_use.extend(_in_use(setup, session)),
+            disturbance,
         )
-    strained, now_compiled = strain.since(strained), _compilations(stage, session)
-    with stage.phase("read_back"):
-        read_back = _read_back(stage, session, loop, calibration.steps_per_value)
+    now_compiled = _compilations(setup, session)
+    with setup.phase("read_back"):
+        read_back = _read_back(setup, session, loop, calibration.steps_per_value)
     values = list(itertools.chain(*turns))
-    if stage.job.calibration is not None:
-        settled = timing.settled_while_measured(values, thresholds)
+    if setup.job.calibration is not None:
+        steady = timing.steady_while_measured(values, thresholds)
     return evolve(
         measured,
         first_step_s=first,
         calibration=calibration,
         values=values,
         turns=[len(turn) for turn in turns],
-        settled=settled,
+        steady=steady,
         compilations=None if now_compiled is None or compiled is None else now_compiled - compiled,
         memory_during=in_use,
         read_back_s=read_back,
-        strain=strained,
+        disturbance={"measure": disturbance.counters()},
     )
 
 
-def _compilations(stage: Stage, session: Any) -> int | None:
-    return stage.framework.compilations(session) if "compilations" in stage.framework.hooks else None
+def _compilations(setup: TrialSetup, session: Any) -> int | None:
+    return setup.framework.compilations(session) if "compilations" in setup.framework.hooks else None
 
 
-def _in_use(stage: Stage, session: Any) -> list[int]:
+def _in_use(setup: TrialSetup, session: Any) -> list[int]:
     """Bytes in use now: live tensors on an accelerator, resident memory on the CPU; nothing where it cannot be known."""
-    if not stage.plan.accelerated:
+    if not setup.plan.accelerated:
         size = memory.resident()
         return [] if size is None else [size]
-    probe = stage.framework.memory_probe(session) if "memory_probe" in stage.framework.hooks else []
+    probe = setup.framework.memory_probe(session) if "memory_probe" in setup.framework.hooks else []
     return [reading.bytes for reading in probe if reading.name == "live_tensors"]
 
 
-def _read_back(stage: Stage, session: Any, loop: timing.Loop, steps: int) -> float:
+def _read_back(setup: TrialSetup, session: Any, loop: timing.Loop, steps: int) -> float:
     """Seconds that a result still takes to reach the host once synchronize has returned, after a whole value's steps."""
     handle = None
     for i in range(steps):
         handle = loop.step(session, loop.batches[i % len(loop.batches)])
-    stage.framework.synchronize(session, handle)
+    setup.framework.synchronize(session, handle)
     start = perf_counter()
-    stage.framework.to_numpy(session, handle)
+    setup.framework.to_numpy(session, handle)
     return perf_counter() - start

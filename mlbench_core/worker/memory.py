@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mlbench_core.trial import MemoryReading
+from mlbench_core.record import MemoryReading
 
 STATUS, CLEAR, NOW = Path("/proc/self/status"), Path("/proc/self/clear_refs"), Path("/proc/self/statm")
 

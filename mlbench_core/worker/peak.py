@@ -28,16 +28,22 @@ def measure_peak(framework: Framework, plan: Plan) -> float:
     The fastest, not the median: a peak is what the device can do when nothing holds it back.
     """
     n = SIZES[plan.device.partition(":")[0]]
-    model = Architecture("product", Sequential({"product": Dense(n)}), (n,), n, Optimizer("sgd", 2**-5))
+    model = Architecture(
+        name="product",
+        root=Sequential({"product": Dense(n)}),
+        input_shape=(n,),
+        num_classes=n,
+        optimizer=Optimizer(name="sgd", learning_rate=2**-5),
+    )
     plan = evolve(plan, batch_size=n, task="infer", optimizer=model.optimizer)
     native = build_model(framework, ModelSource(factory=""), model, plan)
     session = framework.make_session(native, initial_weights(model, plan.seed), plan)
     x = np.random.default_rng(plan.seed).standard_normal((n, n), np.float32)
     loop = Loop(
-        framework.infer,
-        framework.synchronize,
-        session,
-        [framework.place_batch(session, Batch(x, np.zeros(n, np.int32)))],
+        step=framework.infer,
+        synchronize=framework.synchronize,
+        session=session,
+        batches=[framework.place_batch(session, Batch(x, np.zeros(n, np.int32)))],
     )
     loop.run(2)
     # A GPU raises its clock under load, and one product is too short for one synchronisation: several per value.

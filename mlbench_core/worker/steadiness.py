@@ -40,7 +40,7 @@ def level(first: Sequence[float], second: Sequence[float]) -> bool:
     return bool(np.max(np.abs(quartiles - 1)) <= QUARTILES)
 
 
-def level_somewhere(values: Sequence[float], window: int) -> bool:
+def steady_somewhere(values: Sequence[float], window: int) -> bool:
     """Whether any two neighbouring windows of the values are at one level; False for fewer than four values.
 
     Deviations are not asked to agree: of 20 values they scatter by a quarter, so among the few windows of one process's

@@ -18,7 +18,8 @@ from attrs import frozen
 
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Calibration
-from mlbench_core.worker.steadiness import level_somewhere, steady
+from mlbench_core.worker.disturbance import Disturbance
+from mlbench_core.worker.steadiness import steady, steady_somewhere
 from mlbench_core.worker.trampoline import Asking
 
 Step = Callable[[Any, Any], Any]
@@ -30,7 +31,7 @@ QUERY_TURNS = 10
 """Turns in which an arm answers its queries."""
 
 
-@frozen
+@frozen(kw_only=True)
 class Loop:
     """A step bound to its session and a ring of batches that are already on the device.
 
@@ -82,7 +83,7 @@ def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> Asking[t
     """Steps that do not count, until the process is steady: (k and the steps it took, whether it became steady).
 
     At least `warmup_steps` and `warmup_seconds`; then k is calibrated, and values are taken until two windows of them are
-    alike, or `steady_limit` or `max_seconds` is reached. An arm whose first block has been `known` does the same number of
+    alike, or `steady_limit` or `max_seconds` is is_steady. An arm whose first block has been `known` does the same number of
     steps without looking: then steadiness is judged on what is measured, and None is returned here.
     """
     if known is not None:
@@ -100,13 +101,13 @@ def warm_up(loop: Loop, measure: Measure, known: Calibration | None) -> Asking[t
     k, tried = yield from calibrate(loop, per_step, measure)
     done += tried
     values: list[float] = []
-    window, settled = measure.steady_window, None
+    window, is_steady = measure.steady_window, None
     if measure.steady_limit:
-        settled, end = False, perf_counter() + measure.max_seconds
-        while not settled and len(values) < max(measure.steady_limit, 2 * window) and perf_counter() < end:
+        is_steady, end = False, perf_counter() + measure.max_seconds
+        while not is_steady and len(values) < max(measure.steady_limit, 2 * window) and perf_counter() < end:
             values.append((yield partial(loop.run, k)))
-            settled = len(values) >= 2 * window and steady(values[-2 * window : -window], values[-window:])
-    return Calibration(k, max(1, done + k * len(values))), settled
+            is_steady = len(values) >= 2 * window and steady(values[-2 * window : -window], values[-window:])
+    return Calibration(k, max(1, done + k * len(values))), is_steady
 
 
 def calibrate(loop: Loop, per_step: float, measure: Measure) -> Asking[tuple[int, int]]:
@@ -123,52 +124,69 @@ def calibrate(loop: Loop, per_step: float, measure: Measure) -> Asking[tuple[int
 
 
 def measure_values(
-    loop: Loop, steps: int, measure: Measure, turn: Turn | None, after: Callable[[], None] = lambda: None
+    loop: Loop,
+    steps: int,
+    measure: Measure,
+    turn: Turn | None,
+    after: Callable[[], None] = lambda: None,
+    disturbance: Disturbance | None = None,
 ) -> Asking[list[list[float]]]:
     """Values in seconds by turn, of `steps` steps each; `after` is called behind each, outside the clock.
 
     Ends with `min_values` values and `min_seconds`, or early when they agree to within `early_deviation`, or at `max_seconds`.
     turn: called before the first value and whenever `turn_seconds` are over; a first value that does not count follows it.
-    Without it all values are one turn.
+    Without it all values are one turn. disturbance: counts while values are taken, and not while others have their turn.
     """
+    disturbance = disturbance or Disturbance()
     turns: list[list[float]] = []
     values: list[float] = []
     measured = 0.0
     while True:
         if not turns or (turn and sum(turns[-1]) >= measure.turn_seconds):
+            disturbance.pause()
             turns.append([])
             if turn:
                 turn()
                 yield partial(loop.run, steps)
+            disturbance.resume()
         values.append((yield partial(loop.run, steps)))
         turns[-1].append(values[-1])
         measured += values[-1]
         after()
         if measured >= measure.max_seconds or (len(values) >= measure.min_values and measured >= measure.min_seconds):
-            return turns
+            break
         if measured >= measure.early_seconds and len(values) >= max(2, measure.early_values):
             mean = fmean(values)
             if stdev(values, mean) < measure.early_deviation * mean:
-                return turns
+                break
+    disturbance.pause()
+    return turns
 
 
-def answer_queries(loop: Loop, queries: int, steps: int, turn: Turn | None) -> Asking[list[list[float]]]:
+def answer_queries(
+    loop: Loop, queries: int, steps: int, turn: Turn | None, disturbance: Disturbance | None = None
+) -> Asking[list[list[float]]]:
     """Seconds of each query by turn, one at a time. turn: called before each tenth, and `steps` that do not count follow it.
-    Without it all queries are one turn."""
+    Without it all queries are one turn. disturbance: counts while queries are answered."""
+    disturbance = disturbance or Disturbance()
     if turn is None:
+        disturbance.resume()
         seconds, _ = yield partial(loop.each, queries)
+        disturbance.pause()
         return [seconds]
     turns: list[list[float]] = []
     for part in range(1, QUERY_TURNS + 1):
         turn()
         yield partial(loop.run, steps)
+        disturbance.resume()
         seconds, _ = yield partial(loop.each, queries * part // QUERY_TURNS - sum(map(len, turns)))
+        disturbance.pause()
         turns.append(seconds)
     return turns
 
 
-def settled_while_measured(values: Sequence[float], measure: Measure) -> bool | None:
+def steady_while_measured(values: Sequence[float], measure: Measure) -> bool | None:
     """For a process whose warm-up was not watched: whether any two neighbouring windows of its values are at one level."""
     if not measure.steady_limit:
         return None
-    return level_somewhere(values, min(measure.steady_window, len(values) // 2))
+    return steady_somewhere(values, min(measure.steady_window, len(values) // 2))

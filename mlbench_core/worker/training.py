@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from mlbench_core.data import Arrays, batches, evaluation_batches
 from mlbench_core.plugins import Framework
-from mlbench_core.trial import Epoch, Trial
+from mlbench_core.record import Epoch
+from mlbench_core.trial import Trial
+from mlbench_core.worker.ahead import LARGE, read_ahead
 
 IN_FLIGHT = 32
 """Steps queued before the loop waits for the device. A queue without end would hold every batch in the device's memory; one
@@ -26,6 +28,8 @@ def train(framework: Framework, session: Any, arrays: Arrays, trial: Trial, emit
         wait = place = dispatch = device = 0.0
         handles = []
         source = batches(arrays.x_train, arrays.y_train, trial.batch_size, trial.seed, epoch)
+        if arrays.x_train.nbytes > LARGE:
+            source = read_ahead(source)
         start = told = perf_counter()
         for i in range(steps):
             before = perf_counter()
@@ -48,7 +52,17 @@ def train(framework: Framework, session: Any, arrays: Arrays, trial: Trial, emit
         end = perf_counter()
         seconds, device = end - start, device + end - before
         loss = float(np.mean([framework.to_numpy(session, handle) for handle in handles]))
-        epochs.append(Epoch(seconds, loss, wait, place, dispatch, device, steps * trial.batch_size))
+        epochs.append(
+            Epoch(
+                seconds=seconds,
+                loss=loss,
+                data_wait_s=wait,
+                placement_s=place,
+                dispatch_s=dispatch,
+                device_wait_s=device,
+                samples=steps * trial.batch_size,
+            )
+        )
     return epochs
 
 

@@ -4,11 +4,17 @@ import numpy as np
 
 from mlbench_core.architecture import Architecture, Dense, Normal, Optimizer, Sequential, initial_weights
 
-SGD = Optimizer("sgd", 0.1)
+SGD = Optimizer(name="sgd", learning_rate=0.1)
 
 
 def model(*extra: Dense) -> Architecture:
-    return Architecture("m", Sequential([Dense(200, init=Normal(0.5)), *extra, Dense(3)]), (100,), 3, SGD)
+    return Architecture(
+        name="m",
+        root=Sequential([Dense(200, init=Normal(0.5)), *extra, Dense(3)]),
+        input_shape=(100,),
+        num_classes=3,
+        optimizer=SGD,
+    )
 
 
 def test_same_seed_same_weights() -> None:

@@ -35,7 +35,9 @@ def architectures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Archite
     found = {}
     for model in register_models():
         if model.name in MODELS:
-            request = DataRequest("", model.takes, 0, None, tmp_path_factory.mktemp("cache"))
+            request = DataRequest(
+                argument="", takes=model.takes, seed=0, data_dir=None, cache=tmp_path_factory.mktemp("cache")
+            )
             data = adapt(digits(request), model.takes, model.min_image, model.max_length)
             found[model.name] = attribute(model.source.factory)(data.x_train.shape[1:], data.num_classes)
     return found
@@ -78,6 +80,7 @@ def run(script: str, argument: object) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("script", ["torch_loops.py", "tf_loops.py", "jax_loops.py"])
+@pytest.mark.long
 def test_every_model_trains_and_infers(script: str, architectures: dict[str, Architecture], tmp_path: Path) -> None:
     jobs = [job(architectures[model], task, tmp_path) for model in MODELS for task in ("train", "infer")]
     lines = run(script, jobs)

@@ -15,7 +15,16 @@ from mlbench_core.errors import ConfigError
 
 def images(x: Any, levels: int | None = 256) -> Dataset:
     x = np.asarray(x)
-    return Dataset("pictures", "image", x, np.arange(len(x)) % 2, x[:1], np.zeros(1, int), 2, levels)
+    return Dataset(
+        name="pictures",
+        kind="image",
+        x_train=x,
+        y_train=np.arange(len(x)) % 2,
+        x_val=x[:1],
+        y_val=np.zeros(1, int),
+        num_classes=2,
+        levels=levels,
+    )
 
 
 def bytes_of(shape: tuple[int, ...], seed: int = 0) -> Any:
@@ -89,7 +98,9 @@ def test_float_images_are_cut_into_256_levels() -> None:
 
 def test_long_sequences_are_refused() -> None:
     x = np.zeros((2, 600), np.int32)
-    data = Dataset("words", "tokens", x, np.zeros(2, int), x, np.zeros(2, int), 2)
+    data = Dataset(
+        name="words", kind="tokens", x_train=x, y_train=np.zeros(2, int), x_val=x, y_val=np.zeros(2, int), num_classes=2
+    )
     with pytest.raises(ConfigError, match="words has sequences of 600 tokens, and the model takes 512"):
         adapt(data, "tokens", 1, 512)
 
@@ -101,7 +112,14 @@ def test_what_has_no_meaning_is_refused(kind: Any, takes: str) -> None:
     assert not can_adapt(kind, takes)
     x = np.zeros((2, 4), np.float32)
     with pytest.raises(ConfigError, match="cannot be read as"):
-        adapt(Dataset("d", kind, x, np.zeros(2, int), x, np.zeros(2, int), 2), takes, 1, 512)
+        adapt(
+            Dataset(
+                name="d", kind=kind, x_train=x, y_train=np.zeros(2, int), x_val=x, y_val=np.zeros(2, int), num_classes=2
+            ),
+            takes,
+            1,
+            512,
+        )
 
 
 def test_fitting_names_the_data_sets() -> None:

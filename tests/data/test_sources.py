@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from mlbench_core.data import bundled, cifar10, files, synthetic
+from mlbench_core.data.check import check
 from mlbench_core.data.dataset import DataRequest
 from mlbench_core.errors import ConfigError
 
 
 def request(argument: str = "", takes: Any = "image", data_dir: str | None = None, cache: Path = Path()) -> DataRequest:
-    return DataRequest(argument, takes, 0, data_dir, cache)
+    return DataRequest(argument=argument, takes=takes, seed=0, data_dir=data_dir, cache=cache)
 
 
 def test_digits() -> None:
@@ -121,24 +123,30 @@ def test_a_files_kind_follows_from_its_arrays(
     [
         ({"y_val": None}, "it lacks y_val"),
         ({"y_train": np.arange(5)}, "x_train has 6 samples and y_train 5 labels"),
-        ({"y_train": np.zeros(6)}, "y_train must be whole numbers with one axis, not float64"),
-        ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, "y_train holds the label -1"),
-        ({"x_val": np.full((2, 4), np.nan)}, "x_val holds values that are not finite"),
-        ({"x_train": np.zeros((0, 4)), "y_train": np.zeros(0, int)}, "empty"),
-        ({"x_val": np.zeros((2, 5))}, "differ in shape or type"),
+        ({"y_train": np.zeros(6)}, r"y_train is float64 of shape \(6,\), and labels are whole numbers"),
+        ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, r"y_train\[5\] is -1"),
+        ({"x_val": np.full((2, 4), np.nan)}, r"x_val\[0, 0\] is nan, not finite"),
+        ({"x_train": np.zeros((0, 4)), "y_train": np.zeros(0, int)}, r"x_train is empty, of shape \(0, 4\)"),
+        ({"x_val": np.zeros((2, 5))}, r"a sample of x_train has shape \(4,\) and one of x_val \(5,\)"),
+        ({"x_val": np.zeros((2, 4), int)}, "x_train holds float64 and x_val int64"),
         ({"x_train": np.zeros((6,)), "x_val": np.zeros((2,))}, r"has shape \(6,\)"),
-        ({"x_train": np.float32(3)}, "empty"),
-        ({"x_train": np.full((6, 4), 1e300)}, "x_train holds values that are not finite in float32"),
-        ({"y_train": np.array([0, 1, 2, 0, 1, 2**32])}, "y_train holds the label 4294967296"),
-        ({"x_train": np.full((6, 4), -1), "x_val": np.zeros((2, 4), int)}, "x_train holds tokens that are not within"),
-        ({"x_train": np.zeros((6, 4), int), "x_val": np.full((2, 4), 2**40)}, "x_val holds tokens that are not within"),
-        ({"x_train": np.array(["a"] * 6)}, "not numbers"),
-        ({"x_train": np.array([{}] * 6)}, "not a readable .npz file"),
+        ({"x_train": np.float32(3)}, r"has shape \(\)"),
+        ({"x_train": np.full((6, 4), 1e300)}, r"x_train\[0, 0\] is 1e\+300, not finite in float32"),
+        ({"y_train": np.array([0, 1, 2, 0, 1, 2**32])}, r"y_train\[5\] is 4294967296"),
+        (
+            {"x_train": np.full((6, 4), -1), "x_val": np.zeros((2, 4), int)},
+            r"x_train\[0, 0\] is -1, and tokens lie in 0",
+        ),
+        ({"x_train": np.zeros((6, 4), int), "x_val": np.full((2, 4), 2**40)}, r"x_val\[0, 0\] is 1099511627776"),
+        ({"x_train": np.array([["a"]] * 6)}, "x_train holds <U1, not numbers: save it as float32"),
+        ({"x_train": np.array([{}] * 6)}, r"x_train holds Python objects \(dtype object\): save it as float32"),
+        ({"y_val": np.array([None] * 2)}, r"y_val holds Python objects \(dtype object\): save it as int64"),
     ],
 )
 def test_a_files_faults_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = written(tmp_path, **changes)
     with pytest.raises(ConfigError, match=words) as error:
-        files.npz(request(written(tmp_path, **changes)))
+        check(evolve(files.npz(request(path)), name=path))
     assert "mine.npz" in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -44,7 +44,7 @@ def test_all_four_train_alike(results: Results) -> None:
     for framework in FRAMEWORKS:
         # float32 in four orders of summation over 176 steps; a wrong roll or rule parts by tens of percent.
         assert losses[framework] == pytest.approx(losses["numpy"], rel=2e-3), framework
-    accuracies = [row["final_val_accuracy"] for row in results.cells()]
+    accuracies = [row.final_val_accuracy for row in results.rows]
     assert max(accuracies) - min(accuracies) <= 0.02
 
 

@@ -203,6 +203,37 @@ def test_layer_norm(batch: int, shape: list[int], channels: int, seed: int) -> N
     assert_gradients_match_differences(module, variables, x)
 
 
+def test_rms_norm_divides_by_the_root_mean_square() -> None:
+    # Squares 9 and 16: mean 12.5, and with an epsilon of 3.5 the root is 4.
+    x = np.array([[3.0, 4.0]])
+    module, variables = lowered(tree.RMSNorm(epsilon=3.5), x)
+    variables["scale"].value = np.array([2.0, -1.0])
+    assert module.forward(x, TRAINING).tolist() == [[1.5, -1.0]]
+    # dx = (dz - z mean(dz z)) / 4 with z = (3/4, 1), dz = (2, 0): mean(dz z) = 3/4, so (2 - 9/16, -3/4) / 4.
+    assert module.backward(np.array([[1.0, 0.0]])).tolist() == [[(2 - 9 / 16) / 4, -3 / 16]]
+    assert variables["scale"].grad.tolist() == [0.75, 0.0]
+
+
+def test_layer_scale_and_gate() -> None:
+    x = np.array([[[1.0, 2.0], [3.0, 4.0]]])
+    module, variables = lowered(tree.LayerScale(0.5), x)
+    variables["scale"].value = np.array([10.0, -1.0])
+    assert module.forward(x, TRAINING).tolist() == [[[10, -2], [30, -4]]]
+    assert module.backward(np.ones_like(x)).tolist() == [[[10, -1], [10, -1]]]
+    assert variables["scale"].grad.tolist() == [4, 6]
+
+    gated, variables = lowered(tree.Gated(tree.LayerScale(1.0), tree.LayerScale(1.0)), x)
+    variables["body.scale"].value, variables["gate.scale"].value = np.array([2.0, 1.0]), np.array([5.0, 1.0])
+    assert gated.forward(x, TRAINING).tolist() == [[[10, 4], [90, 16]]]
+    assert gated.backward(np.ones_like(x)).tolist() == [[[20, 4], [60, 8]]]
+
+
+def test_silu() -> None:
+    x = np.array([[-800.0, -1.0, 0.0, math.log(3), 800.0]])
+    y = lowered(tree.Activation("silu"), x)[0].forward(x, TRAINING)
+    assert_close(y, np.array([[0.0, -1 / (1 + math.e), 0.0, 0.75 * math.log(3), 800.0]]))
+
+
 def test_activations() -> None:
     x = np.array([[-3.0, -1.0, 0.0, 0.5, 8.0]])
     values = {name: lowered(tree.Activation(name), x)[0].forward(x, TRAINING) for name in ("relu", "gelu", "tanh")}
@@ -245,6 +276,21 @@ def test_attention(batch: int, length: int, heads: int, size: int, seed: int) ->
     assert_gradients_match_differences(module, variables, x)
 
 
+def test_a_causal_mask_hides_what_comes_later() -> None:
+    x = normal(2, 5, 6)
+    module, variables = lowered(tree.SelfAttention(2, causal=True), x)
+    y = module.forward(x, TRAINING)
+    for length in range(1, 6):  # the last of the first positions sees just them, as attention to all of them does
+        prefix, bound = lowered(tree.SelfAttention(2), x[:, :length])
+        for path, variable in bound.items():
+            variable.value = variables[path].value
+        assert_close(y[:, length - 1], prefix.forward(x[:, :length], TRAINING)[:, -1])
+    dy = np.zeros_like(y)
+    dy[:, 2] = 1
+    module.forward(x, TRAINING)
+    assert np.all(module.backward(dy)[:, 3:] == 0)
+
+
 def test_embeddings() -> None:
     ids = np.array([[2, 0, 2], [1, 2, 2]], np.int32)
     module, variables = lowered(tree.Embedding(4, 2), ids)
@@ -270,6 +316,8 @@ def test_flatten_is_row_major_and_pooling_is_the_mean() -> None:
     pooled = lowered(tree.GlobalAveragePool2D(), x)[0].forward(x, TRAINING)
     assert pooled.tolist() == [[5, 6], [17, 18]]
     sequence = x.reshape(2, 6, 2)
+    assert np.array_equal(lowered(tree.Tokens(), x)[0].forward(x, TRAINING), sequence)
+    assert lowered(tree.MeanTokens(), sequence)[0].forward(sequence, TRAINING).tolist() == [[5, 6], [17, 18]]
     assert lowered(tree.SelectToken(4), sequence)[0].forward(sequence, TRAINING).tolist() == [[8, 9], [20, 21]]
 
 
@@ -285,7 +333,16 @@ def test_dropout_scales_what_it_keeps_and_backward_uses_the_same_mask() -> None:
 
 @pytest.mark.parametrize("architecture", [*cases.LAYERS.values(), *cases.MODELS.values()], ids=lambda a: a.name)
 def test_float32_stays_float32(architecture: Architecture) -> None:
-    plan = Plan("cpu", "fp32", "eager", 6, architecture.optimizer, 1, 0, "train")
+    plan = Plan(
+        device="cpu",
+        precision="fp32",
+        execution="eager",
+        batch_size=6,
+        optimizer=architecture.optimizer,
+        threads=1,
+        seed=0,
+        task="train",
+    )
     session = plugin.make_session(plugin.build_model(architecture, plan), scattered_weights(architecture), plan)
     batch = plugin.place_batch(session, cases.random_batch(architecture))
     found = plugin.gradients(session, batch, None)

@@ -28,13 +28,26 @@ from mlbench_core.hookspecs import Batch
 from mlbench_core.reference import plugin
 from mlbench_core.reference.lowering import lower
 from mlbench_core.reference.module import Array, At, Mode, Module, Variable, variables
-from mlbench_core.reference.training import RULES, cross_entropy
+from mlbench_core.reference.optimizers import RULES
+from mlbench_core.reference.training import cross_entropy
 from mlbench_core.testing import cases
 from mlbench_core.trial import Plan
 
 
 def plan_for(architecture: Architecture, **changes: Any) -> Plan:
-    return evolve(Plan("cpu", "fp64", "eager", 6, architecture.optimizer, 1, 0, "train"), **changes)
+    return evolve(
+        Plan(
+            device="cpu",
+            precision="fp64",
+            execution="eager",
+            batch_size=6,
+            optimizer=architecture.optimizer,
+            threads=1,
+            seed=0,
+            task="train",
+        ),
+        **changes,
+    )
 
 
 def session_for(architecture: Architecture) -> Any:
@@ -80,12 +93,12 @@ def stepped(rule: Optimizer, shape: Shape, value: float, gradients: list[float])
 
 def test_sgd_by_hand() -> None:
     # Buffers: 2, then 0.5 * 2 + 4 = 5; the parameter: 1 - 0.1 * 2 - 0.1 * 5.
-    rule = Optimizer("sgd", learning_rate=0.1, momentum=0.5)
+    rule = Optimizer(name="sgd", learning_rate=0.1, momentum=0.5)
     assert stepped(rule, (2,), 1.0, [2.0, 4.0]) == pytest.approx(0.3, rel=1e-15)
 
 
 def test_adamw_by_hand() -> None:
-    rule = Optimizer("adamw", learning_rate=0.1, beta1=0.5, beta2=0.75, epsilon=0.5, weight_decay=0.2)
+    rule = Optimizer(name="adamw", learning_rate=0.1, beta1=0.5, beta2=0.75, epsilon=0.5, weight_decay=0.2)
     # Step 1, gradient 2: m = 1, v = 1, m_hat = 2, v_hat = 4, so 2 / (2 + 0.5) = 0.8; a vector does not decay.
     assert stepped(rule, (2,), 1.0, [2.0]) == pytest.approx(1 - 0.1 * 0.8, rel=1e-15)
     # A matrix does: 0.2 * 1 is added.
@@ -171,7 +184,14 @@ class ScaleModule(Module):
 
 def test_a_third_party_lowers_its_own_layer() -> None:
     root = Sequential({"tokens": Embedding(5, 3), "scale": Scale(), "flatten": Flatten(), "head": Dense(2)})
-    architecture = Architecture("scaled", root, (4,), 2, Optimizer("sgd", 0.1), "tokens")
+    architecture = Architecture(
+        name="scaled",
+        root=root,
+        input_shape=(4,),
+        num_classes=2,
+        optimizer=Optimizer(name="sgd", learning_rate=0.1),
+        input_kind="tokens",
+    )
     with pytest.raises(UnsupportedError, match=r"no lowering for Scale \(at scale\)"):
         session_for(architecture)
 

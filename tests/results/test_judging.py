@@ -1,33 +1,60 @@
 """Flags, bottlenecks, peaks and comparisons, on records made by hand; among them the traps that others fell into."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from attrs import evolve
 
-from mlbench_core import Results, environment
+from mlbench_core import Results
+from mlbench_core.machine.facts import machine_facts, machine_flags
+from mlbench_core.record import Epoch, Measured, MemoryReading, Observed, Record
 from mlbench_core.results.bottleneck import shares
-from mlbench_core.results.cells import cells
-from mlbench_core.results.comparisons import compare, unfinished
+from mlbench_core.results.compared import MEMORY, TRAINING
+from mlbench_core.results.comparisons import Comparison, compare, unfinished
 from mlbench_core.results.flags import arm_flags, trial_flags
 from mlbench_core.results.peaks import data_sheet_peak, limit
-from mlbench_core.thresholds import Compare, ExtendUntil, Flags, Measure
-from mlbench_core.trial import Calibration, Epoch, Measured, MemoryReading, Observed, Record, Trial
+from mlbench_core.results.row import COLUMNS, Row, plain
+from mlbench_core.results.rows import rows_of
+from mlbench_core.thresholds import Compare, ExtendUntil, Limits, Measure
+from mlbench_core.trial import Calibration, Trial
 
-LIMITS = Flags()
+LIMITS = Limits()
+USED = {"wall_s": 5.0, "cpus": 2.0, "own_cpu_s": 9.0, "preempted": 3.0}
+"""Of a worker with two CPUs and five seconds: a tenth of its CPU time is one second."""
+FULL = {"wall_s": 5.0, "cpus": 32.0, "own_cpu_s": 158.0, "preempted": 500.0}
+"""Of one that uses all of its 32 CPUs: a quarter of one CPU is 1.25 seconds."""
+STARVED = {"wall_s": 5.0, "cpus": 1.0, "own_cpu_s": 2.5, "preempted": 600.0, "others_cpu_s": 0.0}
+"""Of one that had its CPU for half of the time, and does not see who had it for the other half."""
+FLAGS_OF = partial(trial_flags, limits=LIMITS)
 H100 = {"gpus": [{"name": "NVIDIA H100 80GB HBM3"}]}
 
 
 def trial(framework: str = "one", block: int = 0, **changed: Any) -> Trial:
-    made = Trial(framework, "mlp", "digits", "cpu", 32, "fp32", "default", "train", block, 0, 0, 2, Measure())
+    made = Trial(
+        framework=framework,
+        model="mlp",
+        dataset="digits",
+        device="cpu",
+        batch_size=32,
+        precision="fp32",
+        execution="default",
+        task="train",
+        block=block,
+        num_epochs=0,
+        seed=0,
+        threads=2,
+        measure=Measure(),
+    )
     return evolve(made, **changed)
 
 
 def record(values: list[float] | None = None, k: int = 10, *, of: Trial | None = None, **measured: Any) -> Record:
     measured.setdefault("first_step_s", 0.1)
-    found = Measured(values=values or [0.1] * 30, calibration=Calibration(k, 100), settled=True, **measured)
-    return Record(of or trial(), "ok", "", found)
+    found = Measured(values=values or [0.1] * 30, calibration=Calibration(k, 100), steady=True, **measured)
+    return Record(trial=of or trial(), status="ok", reason="", measured=found)
 
 
 def names(found: Record) -> set[tuple[str, str]]:
@@ -41,14 +68,28 @@ def names(found: Record) -> set[tuple[str, str]]:
         (record([1e-4] * 30, first_step_s=1e-4), {("short values", "unstable")}),
         (record(list(np.linspace(0.09, 0.115, 30) [np.random.default_rng(0).permutation(30)])), {("spread", "warn")}),
         (record(list(np.linspace(0.07, 0.13, 30)[np.random.default_rng(0).permutation(30)])), {("spread", "unstable")}),
-        (record(strain={"cgroup_throttled_s": 0.1}), {("throttled", "unstable")}),
-        (record(strain={"swapped_bytes": 4096.0}), {("swapping", "unstable")}),
+        (record(disturbance={"measure": {"cgroup_throttled_s": 0.1}}), {("throttled", "unstable")}),
+        (record(disturbance={"measure": {"swapped_bytes": 4096.0}}), {("swapping", "unstable")}),
+        (record(disturbance={"measure": USED | {"others_cpu_s": 0.5}}), set()),
+        (record(disturbance={"measure": USED | {"others_cpu_s": 1.1}}), {("disturbed", "unstable")}),
+        (record(disturbance={"latency": USED | {"steal_s": 1.1}}), {("disturbed", "unstable")}),
+        (record(disturbance={"measure": USED | {"others_cpu_s": 1.1, "resolution_s": 0.2}}), set()),
+        (record(disturbance={"train": USED | {"others_cpu_s": 1.1}}), {("disturbed", "warn")}),
+        (record(disturbance={"measure": FULL | {"others_cpu_s": 1.5}}), {("disturbed", "unstable")}),
+        (record(disturbance={"measure": FULL | {"others_cpu_s": 1.0}}), set()),
+        (record(disturbance={"measure": FULL | {"own_cpu_s": 100.0, "others_cpu_s": 1.5}}), set()),
+        (record(disturbance={"measure": STARVED}), {("disturbed", "unstable")}),
+        (record(disturbance={"measure": STARVED}, of=trial(device="cuda:0")), set()),
+        (record(disturbance={"measure": STARVED | {"preempted": 99.0}}), set()),
+        (record(disturbance={"measure": STARVED | {"own_cpu_s": 4.6}}), set()),
+        (record(disturbance={"measure": STARVED | {"cgroup_throttled_s": 2.0}}), {("throttled", "unstable")}),
+        (record(disturbance={"measure": STARVED | {"wall_s": 0.01, "own_cpu_s": 0.008, "preempted": 2.0}}), set()),
         (record(first_step_s=0.6), {("slow first step", "note")}),
         (record(read_back_s=0.02), {("not synchronised", "rejected")}),
         (record(read_back_s=0.005), set()),
         (record(memory_during=[100_000_000 + 2_000_000 * i for i in range(30)]), {("memory grows", "warn")}),
         (record(memory_during=[100_000_000] * 2 + [180_000_000] * 28), set()),  # a cache that has filled
-        (Record(trial(), "failed", "no"), set()),
+        (Record(trial=trial(), status="failed", reason="no"), set()),
     ],
 )  # fmt: skip
 def test_flags(found: Record, expected: set[tuple[str, str]]) -> None:
@@ -146,20 +187,20 @@ def test_limits_of_a_cpu() -> None:
     assert limit({}, trial(), None) is None
 
 
-def cell(train: Record, facts: dict[str, Any], peak: float | None = None) -> dict[str, Any]:
+def cell(train: Record, facts: dict[str, Any], peak: float | None = None) -> Row:
     infer = record(of=evolve(train.trial, task="infer", batch_size=1), peak_flops=peak, latencies=[1e-3] * 130)
-    return cells([train, infer], facts, LIMITS)[0]
+    return rows_of([train, infer], {"": facts}, LIMITS, FLAGS_OF)[0]
 
 
 def test_mfu_and_the_impossible() -> None:
     # 32 samples x 1e12 FLOP in 0.1 s: 320 TFLOP/s, of 989.4 by the data sheet and 640 measured.
     of = trial(device="cuda:0", precision="bf16")
     row = cell(record(k=1, of=of, flops_per_sample=10**12), H100, 640e12)
-    assert (row["mfu_pct"], row["mfu_data_sheet_pct"]) == pytest.approx((50, 100 * 320 / 989.4))
-    assert (row["measured_peak_tflops"], row["data_sheet_peak_tflops"], row["status"]) == (640, 989.4, "ok")
+    assert (row.mfu_pct, row.mfu_data_sheet_pct) == pytest.approx((50, 100 * 320 / 989.4))
+    assert (row.measured_peak_tflops, row.data_sheet_peak_tflops, row.status) == (640, 989.4, "ok")
     row = cell(record(k=4, of=of, flops_per_sample=10**12), H100, 640e12)
-    assert row["status"] == "rejected"
-    assert "1.28e+03 TFLOP/s" in row["reason"]
+    assert row.status == "rejected"
+    assert "1.28e+03 TFLOP/s" in row.reason
 
 
 def test_an_impossible_speed_is_not_compared() -> None:
@@ -167,9 +208,9 @@ def test_an_impossible_speed_is_not_compared() -> None:
         record(k=k, of=trial(name, device="cuda:0", precision="bf16"), flops_per_sample=10**12, execution="eager")
         for name, k in (("a", 4), ("b", 1), ("c", 1))
     ]
-    config = {"flags": {}, "compare": {}}
-    found = Results(tuple(made), config, H100).comparisons()
-    reasons = {(c.a, c.b): c.reason for c in found}
+    config = {"limits": {}, "compare": {}}
+    found = Results(records=tuple(made), config=config, machines={"": H100}).comparisons
+    reasons = {(c.a, c.b): c.reason for c in found if c.primary}
     assert "1.28e+03 TFLOP/s" in reasons["a", "b"]
     assert reasons["b", "c"] == ""
 
@@ -177,13 +218,13 @@ def test_an_impossible_speed_is_not_compared() -> None:
 def test_throughput_is_not_samples_over_the_mean_step() -> None:
     """optimum-benchmark divides all samples by one mean step, so that more steps look like more speed."""
     row = cell(record([0.1] * 30, k=100), {})
-    assert row["samples_per_second"] == pytest.approx(32 / 1e-3)
+    assert row.samples_per_second == pytest.approx(32 / 1e-3)
 
 
 def test_outliers_are_counted_and_kept() -> None:
     row = cell(record([0.1, 0.101] * 15 + [0.2, 0.3]), {})
-    assert row["outliers"] == 2
-    assert row["samples_per_second"] == pytest.approx(32 * 10 * 32 / (15 * 0.201 + 0.5))
+    assert row.outliers == 2
+    assert row.samples_per_second == pytest.approx(32 * 10 * 32 / (15 * 0.201 + 0.5))
 
 
 def test_memory_columns_are_named_and_unknown_is_not_zero() -> None:
@@ -191,17 +232,26 @@ def test_memory_columns_are_named_and_unknown_is_not_zero() -> None:
     gpu = cell(
         evolve(record(of=trial(device="cuda:0"), memory=readings), observed=Observed(device_peak_bytes=7e6)), H100
     )
-    assert (gpu["peak_memory_mb"], gpu["live_tensors_peak_mb"], gpu["device_process_peak_mb"]) == (5, 5, 7)
-    assert gpu["pool_peak_mb"] is None
+    assert (gpu.peak_memory_mb, gpu.live_tensors_peak_mb, gpu.device_process_peak_mb) == (5, 5, 7)
+    assert gpu.pool_peak_mb is None
     cpu = cell(record(memory=readings[1:]), {})
-    assert (cpu["peak_memory_mb"], cpu["host_peak_mb"], cpu["live_tensors_peak_mb"]) == (9, 9, None)
+    assert (cpu.peak_memory_mb, cpu.host_peak_mb, cpu.live_tensors_peak_mb) == (9, 9, None)
 
 
 def test_percentiles_only_where_there_are_enough_queries() -> None:
     row = cell(record(), {})
-    assert row["inference_latency_p95_ms"] == pytest.approx(1.0)
-    assert row["inference_latency_p95_low_ms"] == pytest.approx(1.0)
-    assert row["inference_latency_p99_ms"] is None
+    assert row.inference_latency is not None
+    assert row.inference_latency.p95 is not None
+    assert (row.inference_latency.p95.value, row.inference_latency.p95.low) == pytest.approx((1.0, 1.0))
+    assert row.inference_latency.p99 is None
+    columns = plain(row)
+    assert columns["inference_latency_p95_ms"] == pytest.approx(1.0)
+    assert columns["inference_latency_p99_ms"] is None
+    assert list(columns) == [column.name for column in COLUMNS]
+
+
+def trained(records: list[Record], problem: Callable[[Record], str] = lambda _record: "") -> list[Comparison]:
+    return compare(records, Compare(), problem, [TRAINING])
 
 
 def arms(seconds: dict[str, list[float]]) -> list[Record]:
@@ -210,7 +260,7 @@ def arms(seconds: dict[str, list[float]]) -> list[Record]:
 
 def test_comparisons_are_of_pairs_and_adjusted_by_holm() -> None:
     noise = np.random.default_rng(0).normal(1, 0.003, (3, 8))
-    found = compare(arms({"a": list(0.1 * noise[0]), "b": list(0.1 * noise[1]), "c": list(0.12 * noise[2])}), Compare())
+    found = trained(arms({"a": list(0.1 * noise[0]), "b": list(0.1 * noise[1]), "c": list(0.12 * noise[2])}))
     assert [(c.a, c.b, c.verdict) for c in found] == [
         ("a", "b", "equivalent"),
         ("a", "c", "faster"),
@@ -226,8 +276,8 @@ def test_comparisons_are_of_pairs_and_adjusted_by_holm() -> None:
 
 def test_renaming_changes_nothing_and_swapping_inverts() -> None:
     times = {"a": [0.1, 0.11, 0.1], "b": [0.12, 0.13, 0.12]}
-    (one,) = compare(arms(times), Compare())
-    (two,) = compare(arms({"z": times["a"], "b": times["b"]}), Compare())
+    (one,) = trained(arms(times))
+    (two,) = trained(arms({"z": times["a"], "b": times["b"]}))
     assert (two.a, two.b) == ("b", "z")
     assert one.ratio is not None
     assert two.ratio is not None
@@ -236,7 +286,7 @@ def test_renaming_changes_nothing_and_swapping_inverts() -> None:
 
 
 def test_blocks_without_a_partner_do_not_count() -> None:
-    (found,) = compare(arms({"a": [0.1, 0.1, 0.1], "b": [0.1, 0.1]}), Compare())
+    (found,) = trained(arms({"a": [0.1, 0.1, 0.1], "b": [0.1, 0.1]}))
     assert found.ratio is not None
     assert found.ratio.blocks == 2
 
@@ -250,14 +300,14 @@ def test_what_is_not_comparable_has_no_ratio() -> None:
 
 
 def test_blocks_are_added_by_width_and_not_by_significance() -> None:
-    wide = compare(arms({"a": [0.1, 0.11, 0.1], "b": [0.2, 0.21, 0.2]}), Compare())
+    wide = trained(arms({"a": [0.1, 0.11, 0.1], "b": [0.2, 0.21, 0.2]}))
     assert wide[0].ratio is not None
     assert wide[0].ratio.p < 0.01  # type: ignore[operator]
     assert unfinished(wide, ExtendUntil()) == wide
-    narrow = compare(arms({"a": [0.1, 0.1001, 0.1], "b": [0.1, 0.1, 0.1001]}), Compare())
+    narrow = trained(arms({"a": [0.1, 0.1001, 0.1], "b": [0.1, 0.1, 0.1001]}))
     assert unfinished(narrow, ExtendUntil()) == []
     assert unfinished(wide, ExtendUntil(max_blocks=3)) == []
-    assert unfinished(compare(arms({"a": [0.1], "b": [0.1]}), Compare()), ExtendUntil()) != []
+    assert unfinished(trained(arms({"a": [0.1], "b": [0.1]})), ExtendUntil()) != []
 
 
 def test_turns_pair_up_and_one_go_is_its_median() -> None:
@@ -266,7 +316,7 @@ def test_turns_pair_up_and_one_go_is_its_median() -> None:
             record([v for turn in of for v in turn], of=trial(name), turns=[len(turn) for turn in of])
             for name, of in turns.items()
         ]
-        (comparison,) = compare(records, Compare())
+        (comparison,) = trained(records)
         assert comparison.ratio is not None
         return comparison.ratio.value
 
@@ -275,6 +325,18 @@ def test_turns_pair_up_and_one_go_is_its_median() -> None:
     assert block(slow) == pytest.approx(1.0)
     assert block({name: [[v for turn in of for v in turn]] for name, of in slow.items()}) == pytest.approx(0.5)
     assert block({"one": [[0.1, 0.3, 0.1]], "two": [[0.4, 0.2], [0.2]]}) == pytest.approx(2.0)
+
+
+def test_memory_is_compared_as_a_cost() -> None:
+    made = [
+        evolve(r, measured=evolve(r.measured, memory=[MemoryReading("host_peak", size)]))
+        for r, size in zip(arms({"a": [0.1] * 3, "b": [0.1] * 3}), [690, 691, 690, 1000, 1001, 1000], strict=True)
+    ]
+    (found,) = compare(made, Compare(), metrics=[MEMORY])
+    assert (found.verdict, found.primary) == ("faster", False)
+    assert found.ratio is not None
+    assert found.ratio.value == pytest.approx(1000 / 690, rel=1e-3)  # the middle blocks are one byte off
+    assert "a is thriftier with memory than b: ratio 1.449" in found.describe()
 
 
 @pytest.mark.parametrize(
@@ -293,11 +355,11 @@ def test_turns_pair_up_and_one_go_is_its_median() -> None:
     ],
 )
 def test_the_machine_raises_flags(facts: dict[str, Any], name: str | None) -> None:
-    assert [flag.name for flag in environment.flags(facts, LIMITS)] == ([name] if name else [])
+    assert [flag.name for flag in machine_flags(facts, LIMITS)] == ([name] if name else [])
 
 
 def test_the_facts_of_this_machine() -> None:
-    facts = environment.facts([])
+    facts = machine_facts()
     assert facts["cpu"]
     assert facts["memory_bytes"] > 10**8
     assert facts["cpu_affinity"]

@@ -13,7 +13,7 @@ from mlbench_core.stats.ratio import Ratio, holm, log_ratio, ratio, sign_flip
 from mlbench_core.stats.time_to import crossover, time_to
 from mlbench_core.stats.verdict import blocks_needed, verdict
 from mlbench_core.thresholds import Compare
-from mlbench_core.worker.steadiness import level_somewhere, steady
+from mlbench_core.worker.steadiness import steady, steady_somewhere
 
 COMPARE = Compare()
 SECONDS = st.floats(1e-6, 1e3)
@@ -180,9 +180,9 @@ def test_steadiness() -> None:
     assert not steady(calm[:20], [1.2 * value for value in calm[20:]])  # another level
     noisy = list(generator.normal(1, 0.04, 20))
     assert not steady([1 + 2 * (value - 1) for value in noisy], noisy)  # another spread
-    assert not level_somewhere(list(1.02 ** np.arange(100)), 20)
-    assert level_somewhere([*(1.1 ** np.arange(10, 0, -1)), *calm], 20)
-    assert not level_somewhere([1.0, 1.0], 1)
+    assert not steady_somewhere(list(1.02 ** np.arange(100)), 20)
+    assert steady_somewhere([*(1.1 ** np.arange(10, 0, -1)), *calm], 20)
+    assert not steady_somewhere([1.0, 1.0], 1)
 
 
 def test_a_steady_process_is_not_called_unsteady_for_the_scatter_of_its_deviations() -> None:
@@ -190,5 +190,5 @@ def test_a_steady_process_is_not_called_unsteady_for_the_scatter_of_its_deviatio
     fewer."""
     generator = np.random.default_rng(6)
     found = [list(generator.normal(1, 0.03, 45)) for _ in range(300)]
-    assert np.mean([level_somewhere(values, 20) for values in found]) > 0.98
+    assert np.mean([steady_somewhere(values, 20) for values in found]) > 0.98
     assert np.mean([steady(values[:20], values[20:40]) for values in found]) < 0.5

@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from mlbench_core.architecture import Activation, BatchNorm, Flatten, Layer, LayerNorm, Residual, Sequential
 from mlbench_core.errors import PluginError
+from mlbench_core.record import MemoryReading
 from mlbench_core.reference import plugin as reference
 from mlbench_core.reference.layers import Flatten as FlattenModule
 from mlbench_core.reference.layers import Gelu
@@ -28,7 +29,6 @@ from mlbench_core.testing import cases
 from mlbench_core.testing.conformance import FrameworkConformance
 from mlbench_core.testing.driver import Driver
 from mlbench_core.testing.mutations import copy_of
-from mlbench_core.trial import MemoryReading
 from mlbench_core.verify.samples import scattered_weights
 
 copy = partial(copy_of, reference)
@@ -124,6 +124,17 @@ def transposed_kernels() -> ModuleType:
 def steps_so_far() -> Callable[[Any], int]:
     calls = itertools.count()
     return lambda session: next(calls)
+
+
+def late() -> ModuleType:
+    """The work is done when the loss is read, as an asynchronous framework does it whose `synchronize` returns at once."""
+
+    def train_step(session: Any, batch: Any) -> Any:
+        return lambda: reference.train_step(session, batch)
+
+    return copy(
+        train_step=train_step, to_numpy=lambda session, value: np.asarray(value() if callable(value) else value)
+    )
 
 
 def unbiased_variance() -> ModuleType:
@@ -263,6 +274,11 @@ FAULTS = {
         copy(memory_probe=lambda session: [MemoryReading("pool", 0)]),
         [("test_memory_and_knobs",)],
     ),
+    "memory is counted in MiB": (
+        copy(memory_probe=lambda session: [MemoryReading("pool", 4)]),
+        [("test_memory_and_knobs",)],
+    ),
+    "synchronize does not wait": (late(), [("test_synchronize_waits",)]),
     "compilations count steps": (copy(compilations=steps_so_far()), [("test_compilations_are_counted",)]),
     "a parameter is left out": (
         copy(read_weights=lambda session: dict(list(reference.read_weights(session).items())[1:])),
@@ -341,12 +357,15 @@ wrong.build_model = build_model
 
 class TestRight(FrameworkConformance):
     plugin = right
+    without = frozenset({"inference_mode"})
 
 class TestWrong(FrameworkConformance):
     plugin = wrong
+    without = frozenset({"inference_mode"})
 """
 
 
+@pytest.mark.long
 def test_the_kit_as_an_author_runs_it(tmp_path: Path) -> None:
     file = tmp_path / "test_plugin.py"
     file.write_text(AUTHORS_FILE)

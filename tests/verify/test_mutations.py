@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve
 
 from mlbench_core.architecture import Activation, Conv2D, Dense, Dropout, Optimizer, SelfAttention
-from mlbench_core.reference import layers, lowering, plugin, training
+from mlbench_core.reference import layers, lowering, optimizers, plugin
 from mlbench_core.reference.layers import Gelu
 from mlbench_core.reference.module import Array, At, Mode, Module, variables
 from mlbench_core.testing.mutations import ADAMW, MLP, Mutant, Mutations, Plant
@@ -78,7 +78,7 @@ def wrong_scale(right: Callable[..., Any], layer: SelfAttention, site: At) -> Mo
 def adamw(inside: bool = False, in_gradient: bool = False) -> Plant:
     """The rule written again, with one of its faults or none."""
 
-    class Other(training.AdamW):
+    class Other(optimizers.AdamW):
         def step(self) -> None:
             self.count += 1
             for slot in self.slots:
@@ -127,8 +127,8 @@ class TestMutations(Mutations):
     def test_a_framework_without_float64_is_unverified(self, mutant: Mutant) -> None:
         info = evolve(plugin.framework_info(), precisions=("fp32",))
         mutant.hooks["framework_info"] = lambda: info
-        climbed = mutant.climb(MLP)
-        assert climbed.verdict == "unverified"
-        failure = climbed.first_failure()
+        checked = mutant.verify(MLP)
+        assert checked.verdict == "unverified"
+        failure = checked.first_failure()
         assert failure is not None
         assert "offers no fp64" in failure.describe()

@@ -15,12 +15,17 @@ from mlbench_core.reference.module import Module, Variable
 from mlbench_core.reference.training import Model
 from mlbench_core.testing.mutations import copy_of
 from mlbench_core.trial import ModelSource, Plan
-from mlbench_core.verify.ladder import Pair, climb
-from mlbench_core.verify.rungs import Climb
+from mlbench_core.verify.ladder import parity_of
+from mlbench_core.verify.rungs import ParityResult
+from mlbench_core.verify.subject import Subject
 
 BLOCK = Residual(Sequential({"dense": Dense(9), "relu": Activation("relu")}))
 NET = Architecture(
-    "net", Sequential({"one": BLOCK, "two": BLOCK, "head": Dense(4)}), (9,), 4, Optimizer("sgd", learning_rate=2**-5)
+    name="net",
+    root=Sequential({"one": BLOCK, "two": BLOCK, "head": Dense(4)}),
+    input_shape=(9,),
+    num_classes=4,
+    optimizer=Optimizer(name="sgd", learning_rate=2**-5),
 )
 Build = Callable[[Architecture, Plan], Model | None]
 
@@ -38,80 +43,82 @@ def by_hand(architecture: Architecture, plan: Plan, activation: Callable[[], Mod
 
 
 @pytest.fixture
-def climbed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Build], Climb]:
+def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Build], ParityResult]:
     """Climbs with NET in a copy of the reference, `build` being NET's own build for it."""
 
-    def run(build: Build) -> Climb:
+    def run(build: Build) -> ParityResult:
         module: Any = ModuleType("mlbench_test_native")
         module.build = build
         monkeypatch.setitem(sys.modules, module.__name__, module)
         framework = Framework(copy_of(plugin), "the copy", "copy")
         source = ModelSource("", native={"copy": "mlbench_test_native:build"})
-        pair = Pair(framework, framework.framework_info(), "cpu", 1, 0, source)
-        return Climb("copy", "net", "cpu", "", "", climb(pair, NET, (("fp32", "default"),)))
+        subject = Subject(
+            framework=framework, info=framework.framework_info(), device="cpu", threads=1, seed=0, source=source
+        )
+        return parity_of(subject, "net", NET, (("fp32", "default"),))
 
     return run
 
 
-def numbers(climb: Climb) -> list[int]:
-    return [rung.number for rung in climb.rungs]
+def numbers(result: ParityResult) -> list[int]:
+    return [rung.number for rung in result.rungs]
 
 
-def reason(climb: Climb) -> str:
-    failure = climb.first_failure()
+def reason(result: ParityResult) -> str:
+    failure = result.first_failure()
     assert failure is not None
     return failure.describe()
 
 
-def test_a_native_build_that_is_the_architecture_is_verified(climbed: Callable[[Build], Climb]) -> None:
+def test_a_native_build_that_is_the_architecture_is_verified(checked: Callable[[Build], ParityResult]) -> None:
     asked = []
 
     def build(architecture: Architecture, plan: Plan) -> Model:
         asked.append(architecture)
         return by_hand(architecture, plan)
 
-    found = climbed(build)
+    found = checked(build)
     assert found.verdict == "verified", reason(found)
     assert numbers(found) == [1, 2, 4, 4, 5, 6, 6, 7]  # no layers to take apart
     # NET has two equal blocks, and the hand-written model knows no variant with one.
     assert {architecture.root for architecture in asked} == {NET.root}
 
 
-def test_a_native_build_that_computes_something_else_fails(climbed: Callable[[Build], Climb]) -> None:
-    found = climbed(lambda architecture, plan: by_hand(architecture, plan, layers.Tanh))
+def test_a_native_build_that_computes_something_else_fails(checked: Callable[[Build], ParityResult]) -> None:
+    found = checked(lambda architecture, plan: by_hand(architecture, plan, layers.Tanh))
     assert found.verdict == "failed"
     assert reason(found).startswith("rung 4, forward, fp64")
 
 
-def test_a_native_build_without_a_mapping_is_unverified_and_says_why(climbed: Callable[[Build], Climb]) -> None:
+def test_a_native_build_without_a_mapping_is_unverified_and_says_why(checked: Callable[[Build], ParityResult]) -> None:
     def build(architecture: Architecture, plan: Plan) -> Model:
         model = by_hand(architecture, plan)
         return evolve(model, variables={name.replace("head", "fc"): v for name, v in model.variables.items()})
 
-    found = climbed(build)
+    found = checked(build)
     assert found.verdict == "unverified"
     assert "cannot be compared with the architecture" in reason(found)
     assert "missing ['head.bias', 'head.kernel'], unknown ['fc.bias', 'fc.kernel']" in reason(found)
 
 
-def test_a_native_build_with_other_shapes_is_unverified_and_says_why(climbed: Callable[[Build], Climb]) -> None:
+def test_a_native_build_with_other_shapes_is_unverified_and_says_why(checked: Callable[[Build], ParityResult]) -> None:
     def build(architecture: Architecture, plan: Plan) -> Model:
         model = by_hand(architecture, plan)
         return evolve(model, variables={**model.variables, "head.bias": Variable((5,))})
 
-    found = climbed(build)
+    found = checked(build)
     assert found.verdict == "unverified"
     assert "head.bias" in reason(found)
 
 
-def test_what_the_native_build_leaves_is_lowered_and_verified(climbed: Callable[[Build], Climb]) -> None:
-    found = climbed(lambda architecture, plan: None)
+def test_what_the_native_build_leaves_is_lowered_and_verified(checked: Callable[[Build], ParityResult]) -> None:
+    found = checked(lambda architecture, plan: None)
     assert found.verdict == "verified", reason(found)
     assert numbers(found) == [1, 2, 3, 4, 4, 5, 6, 6, 7]
 
 
-def test_a_native_build_for_one_precision_only_is_unverified(climbed: Callable[[Build], Climb]) -> None:
+def test_a_native_build_for_one_precision_only_is_unverified(checked: Callable[[Build], ParityResult]) -> None:
     """In float64 the lowering would be verified, and in float32 the native build would run."""
-    found = climbed(lambda architecture, plan: by_hand(architecture, plan) if plan.precision == "fp32" else None)
+    found = checked(lambda architecture, plan: by_hand(architecture, plan) if plan.precision == "fp32" else None)
     assert found.verdict == "unverified"
     assert "leaves fp64 to the lowering" in reason(found)

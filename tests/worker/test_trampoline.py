@@ -29,7 +29,12 @@ def test_a_call_has_none_of_the_frames_of_who_asked_for_it_on_its_stack() -> Non
 def test_every_step_is_called_from_the_top() -> None:
     """TensorFlow walks the Python stack at each step: frames of the harness would be charged to it."""
     seen = []
-    loop = Loop(lambda _session, _batch: seen.append(depth()), lambda _session, _handle: True, None, [None])
+    loop = Loop(
+        step=lambda _session, _batch: seen.append(depth()),
+        synchronize=lambda _session, _handle: True,
+        session=None,
+        batches=[None],
+    )
     measure = Measure(value_seconds=1e-5, min_values=3, min_seconds=0, warmup_seconds=1e-4, steady_limit=8)
 
     def trial() -> Asking[None]:

@@ -10,11 +10,11 @@ import pytest
 
 from mlbench_core.data import prepare
 from mlbench_core.hookspecs import hookimpl
-from mlbench_core.plugins import load_registry
+from mlbench_core.registry import load_registry
 from mlbench_core.testing import fakes
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Job, Trial
-from mlbench_core.worker import memory, strain, tasks
+from mlbench_core.worker import memory, tasks
 from mlbench_core.worker.trampoline import trampoline
 
 
@@ -39,13 +39,27 @@ def test_nothing_is_placed_or_read_while_measuring(tmp_path: Path, monkeypatch: 
     model, digits = registry.models["mlp"], registry.datasets["digits"]
     data = prepare(digits, model, argument="", data_dir=None, seed=0, cache=tmp_path)
     measure = Measure(warmup_steps=1, warmup_seconds=0, value_seconds=1e-3, min_values=3, min_seconds=0, steady_limit=0)
-    trial = Trial("fake", "mlp", "digits", "cpu", 32, "fp32", "default", "train", 0, 1, 0, 1, measure)
+    trial = Trial(
+        framework="fake",
+        model="mlp",
+        dataset="digits",
+        device="cpu",
+        batch_size=32,
+        precision="fp32",
+        execution="default",
+        task="train",
+        block=0,
+        num_epochs=1,
+        seed=0,
+        threads=1,
+        measure=measure,
+    )
 
     def emit(event: str, **facts: Any) -> None:
         if event == "phase":
             phases.append(facts["name"])
 
-    trampoline(tasks.run(Job(trial, model.source, str(data), str(tmp_path)), emit, lambda: None))
+    trampoline(tasks.run(Job(trial=trial, model=model.source, data=str(data)), emit, lambda: None))
     assert ("train", "place_batch") in calls  # the watching works
     timed = {"first_step", "warmup", "measure", "step_latency"}
     assert [call for call in calls if call[0] in timed] == []
@@ -72,13 +86,3 @@ def test_a_child_does_not_inherit_its_parents_peak() -> None:
     code = "from mlbench_core.worker.memory import host_peak; print(host_peak()[0].bytes)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(block) > int(done.stdout) > 1_000_000
-
-
-def test_strain_counts_from_where_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strain, "CGROUP", tmp_path)
-    (tmp_path / "cpu.stat").write_text("usage_usec 100\nthrottled_usec 1000000\n")
-    before = strain.counters()
-    (tmp_path / "cpu.stat").write_text("usage_usec 200\nthrottled_usec 1500000\n")
-    assert strain.since(before)["cgroup_throttled_s"] == pytest.approx(0.5)
-    (tmp_path / "cpu.stat").unlink()
-    assert "cgroup_throttled_s" not in strain.since(before)

@@ -75,7 +75,13 @@ class TestExtension(Extension):
             np.testing.assert_allclose(twin.infer(batch), 2 * hidden, rtol=1e-12)
 
     def test_a_layer_alone_is_a_model(self):
-        architecture = Architecture("one", Dense(4), (3,), 4, Optimizer("sgd", learning_rate=0.1))
+        architecture = Architecture(
+            name="one",
+            root=Dense(4),
+            input_shape=(3,),
+            num_classes=4,
+            optimizer=Optimizer(name="sgd", learning_rate=0.1),
+        )
         with self.session(architecture) as twin:
             batch = random_batch(architecture)
             assert twin.train(batch) > twin.train(batch)

@@ -79,7 +79,7 @@ class TestMutations(Mutations):
         "the attention scale is wrong": lambda mutant: mutant.patch.setattr(
             modules,
             "plain_attention",
-            lambda query, key, value, right=modules.plain_attention: right(2 * query, key, value),
+            lambda query, key, value, is_causal, right=modules.plain_attention: right(2 * query, key, value, is_causal),
         ),
         "dropout is left on in evaluation": lambda mutant: mutant.lowers(
             Dropout, lambda right, layer, site: AlwaysOn(layer.rate, rngs=site.rngs if layer.rate else None)

@@ -10,6 +10,7 @@ from flax import nnx
 
 from mlbench_core.architecture import Architecture, initial_weights
 from mlbench_core.errors import PluginError, UnsupportedError
+from mlbench_core.hookspecs import Batch
 from mlbench_core.models.bert import bert
 from mlbench_core.models.mlp import mlp
 from mlbench_core.models.resnet import resnet
@@ -26,7 +27,16 @@ PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 
 
 def plan(architecture: Architecture, precision: str = "fp32", seed: int = 0) -> Plan:
-    return Plan("cpu", precision, "compiled", 8, architecture.optimizer, 2, seed, "train")
+    return Plan(
+        device="cpu",
+        precision=precision,
+        execution="compiled",
+        batch_size=8,
+        optimizer=architecture.optimizer,
+        threads=2,
+        seed=seed,
+        task="train",
+    )
 
 
 def start(architecture: Architecture, precision: str = "fp32", weights=None, seed: int = 0) -> training.Session:
@@ -157,6 +167,18 @@ def test_knobs_are_read_back():
     assert (knobs["parameters"], knobs["product_types"]) == ("float32", "float16")
 
 
+def test_a_step_that_overflows_float16_changes_nothing_but_the_scale():
+    session = start(SMALL["mlp"], "fp16")
+    before = session.read_weights()
+    batch = random_batch(SMALL["mlp"])
+    plugin.train_step(session, session.place(Batch(np.full_like(batch.x, 60_000), batch.y)))
+    for path, value in session.read_weights().items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+    assert float(session.state.scale.scale) == 2.0**14
+    plugin.train_step(session, session.place(batch))
+    assert any((value != before[path]).any() for path, value in session.read_weights().items())
+
+
 def test_products_of_float32_ask_for_the_highest_precision():
     session = start(SMALL["resnet"])
     x, y = session.place(random_batch(SMALL["resnet"]))
@@ -175,7 +197,7 @@ def test_environment_follows_the_plan():
 
 
 def test_a_cpu_has_no_memory_counters():
-    assert memory.readings(jax.devices("cpu")[0]) == []
+    assert memory.readings(jax.devices("cpu")) == []
 
 
 def test_tf32_is_refused_on_the_cpu():
@@ -186,5 +208,5 @@ def test_tf32_is_refused_on_the_cpu():
 def test_a_gpu_that_is_not_there_is_refused():
     if len(settings.framework_info().devices) > 1:
         pytest.skip("JAX sees a GPU")
-    with pytest.raises(UnsupportedError, match=r"mlbench-jax\[cuda\]"):
+    with pytest.raises(UnsupportedError, match=r"jax\[cuda13\]"):
         settings.apply(evolve(plan(SMALL["mlp"]), device="cuda:0"))

@@ -132,7 +132,7 @@ class TestMutations(Mutations):
     def test_keras_own_sgd_is_caught(self, mutant: Mutant) -> None:
         """The rate is the fault: the rule is the same."""
         mutant.patch.setitem(optimizer.RULES, "sgd", KerasSGD)
-        failure = mutant.climb(RESNET).first_failure()
+        failure = mutant.verify(RESNET).first_failure()
         assert failure is not None
         assert failure.name == "lock-step losses", failure.describe()
         assert failure.error < 1e-5, f"more than a learning rate in float32: {failure.describe()}"

@@ -7,6 +7,7 @@ import torch
 
 import mlbench_torch.plugin
 from mlbench_core.testing.conformance import FrameworkConformance
+from mlbench_core.testing.hook_mutations import HookMutations
 
 # Importing Inductor makes PyTorch warn of a part of itself that it has deprecated.
 DEPRECATED = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -25,3 +26,8 @@ class TestConformance(FrameworkConformance):
 class TestConformanceOnGpu(FrameworkConformance):
     plugin = mlbench_torch.plugin
     device = "cuda:0"
+
+
+@DEPRECATED
+class TestHookMutations(HookMutations):
+    kit = TestConformance

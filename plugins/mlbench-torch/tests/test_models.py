@@ -29,7 +29,16 @@ PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 
 
 def session_of(architecture: Architecture, precision: str = "fp32", execution: str = "eager") -> Session:
-    plan = Plan("cpu", precision, execution, SAMPLES, architecture.optimizer, 2, 0, "train")
+    plan = Plan(
+        device="cpu",
+        precision=precision,
+        execution=execution,
+        batch_size=SAMPLES,
+        optimizer=architecture.optimizer,
+        threads=2,
+        seed=0,
+        task="train",
+    )
     model = plugin.build_model(architecture, plan)
     return plugin.make_session(model, initial_weights(architecture, 0), plan)
 
@@ -57,7 +66,7 @@ def test_published_parameter_counts(
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", ["mlp", *(pytest.param(name, marks=pytest.mark.long) for name in ("bert", "resnet"))])
 def test_loss_falls(name: str, precision: str) -> None:
     losses = train(session_of(MODELS[name], precision), batch_of(MODELS[name]), 20)
     assert losses[-1] < 0.9 * losses[0], losses
@@ -68,7 +77,10 @@ COMPILED = {"mlp": MODELS["mlp"], "stem": resnet.resnet("stem", (16, 16, 3), 4, 
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # by Inductor's import, of PyTorch's own
-@pytest.mark.parametrize(("name", "precision"), [("mlp", "fp32"), ("stem", "bf16"), ("mlp", "fp16")])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("mlp", "fp32"), *(pytest.param(*pair, marks=pytest.mark.long) for pair in (("stem", "bf16"), ("mlp", "fp16")))],
+)
 def test_compiled(name: str, precision: str, tmp_path: Path) -> None:
     session, batch = session_of(COMPILED[name], precision, "compiled"), batch_of(COMPILED[name])
     file = plugin.save(session, tmp_path / "start")

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 import mlbench_torch.plugin
 from mlbench_core.architecture import Conv2D, Dense, Dropout, Optimizer, Parameter
 from mlbench_core.testing.mutations import ADAMW, Mutant, Mutations, Plant
-from mlbench_core.trial import Plan
 from mlbench_torch import lowering, modules, training
 
 Trained = list[tuple[Parameter, Tensor]]
@@ -65,10 +64,10 @@ class OwnAdamW(torch.optim.Optimizer):
 
 
 def own_adamw(inside: bool) -> Plant:
-    def optimizer(plan: Plan, trained: Trained) -> torch.optim.Optimizer:
-        return OwnAdamW(trained, plan.optimizer, inside)
+    def optimizer(rule: Optimizer, trained: Trained, tuned: bool) -> torch.optim.Optimizer:
+        return OwnAdamW(trained, rule, inside)
 
-    return lambda mutant: mutant.patch.setattr(training, "_optimizer", optimizer)
+    return lambda mutant: mutant.patch.setattr(training, "make_optimizer", optimizer)
 
 
 class AlwaysOn(nn.Dropout):

@@ -15,8 +15,9 @@ from mlbench_core.architecture import Architecture, Binding
 from mlbench_core.plugins import Framework
 from mlbench_core.testing.mutations import MLP
 from mlbench_core.trial import ModelSource, Plan
-from mlbench_core.verify.ladder import Pair, climb
-from mlbench_core.verify.rungs import Climb
+from mlbench_core.verify.ladder import parity_of
+from mlbench_core.verify.rungs import ParityResult
+from mlbench_core.verify.subject import Subject
 from mlbench_torch.lowering import TRANSPOSED, Model
 
 
@@ -40,24 +41,26 @@ def by_hand(architecture: Architecture, activation: Callable[[Tensor], Tensor]) 
     return Model(architecture, module, bindings)
 
 
-def climbed(patch: pytest.MonkeyPatch, build: Callable[[Architecture, Plan], Any]) -> Climb:
+def checked(patch: pytest.MonkeyPatch, build: Callable[[Architecture, Plan], Any]) -> ParityResult:
     module: Any = ModuleType("mlbench_test_native")
     module.build = build
     patch.setitem(sys.modules, module.__name__, module)
     framework = Framework(mlbench_torch.plugin, "pytorch", "pytorch")
     source = ModelSource("", native={"pytorch": "mlbench_test_native:build"})
-    pair = Pair(framework, framework.framework_info(), "cpu", 1, 0, source)
-    return Climb("pytorch", "mlp", "cpu", "", "", climb(pair, MLP, (("fp32", "default"),)))
+    subject = Subject(
+        framework=framework, info=framework.framework_info(), device="cpu", threads=1, seed=0, source=source
+    )
+    return parity_of(subject, "mlp", MLP, (("fp32", "default"),))
 
 
 def test_one_that_is_the_architecture_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = climbed(monkeypatch, lambda architecture, plan: by_hand(architecture, nn.functional.relu))
+    found = checked(monkeypatch, lambda architecture, plan: by_hand(architecture, nn.functional.relu))
     assert found.verdict == "verified", found.first_failure()
     assert "layers" not in {rung.name for rung in found.rungs}
 
 
 def test_one_that_computes_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = climbed(monkeypatch, lambda architecture, plan: by_hand(architecture, nn.functional.gelu))
+    found = checked(monkeypatch, lambda architecture, plan: by_hand(architecture, nn.functional.gelu))
     assert found.verdict == "failed"
     assert found.rungs[-1].name == "forward, fp64"
 
@@ -68,6 +71,6 @@ def test_one_whose_bindings_do_not_fit_is_unverified(monkeypatch: pytest.MonkeyP
         del model.bindings["head.bias"]
         return model
 
-    found = climbed(monkeypatch, build)
+    found = checked(monkeypatch, build)
     assert found.verdict == "unverified"
     assert "missing ['head.bias']" in found.rungs[0].describe()

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -35,16 +36,30 @@ from mlbench_core.trial import Plan
 from mlbench_torch.lowering import At, Model, lower
 from mlbench_torch.training import Session
 
-SGD = Optimizer("sgd", learning_rate=0.01)
+SGD = Optimizer(name="sgd", learning_rate=0.01)
 
 
 def plan_of(**changes: object) -> Plan:
-    return evolve(Plan("cpu", "fp64", "eager", 6, SGD, 1, 0, "train"), **changes)
+    return evolve(
+        Plan(
+            device="cpu",
+            precision="fp64",
+            execution="eager",
+            batch_size=6,
+            optimizer=SGD,
+            threads=1,
+            seed=0,
+            task="train",
+        ),
+        **changes,
+    )
 
 
 def small(*layers: Layer, shape: Shape = (3,)) -> Architecture:
     root = Sequential([*layers, Flatten()])
-    return Architecture("small", root, shape, math.prod(root.output_shape(shape)), SGD)
+    return Architecture(
+        name="small", root=root, input_shape=shape, num_classes=math.prod(root.output_shape(shape)), optimizer=SGD
+    )
 
 
 def session_of(architecture: Architecture, plan: Plan) -> Session:
@@ -191,7 +206,10 @@ from mlbench_core.models.mlp import mlp
 from mlbench_core.trial import Plan
 
 architecture = mlp((4096,), 4)  # large enough that PyTorch's threads are at work while the model is built
-plan = Plan("cpu", "fp32", "eager", 6, architecture.optimizer, 2, 0, "train")
+plan = Plan(
+    device="cpu", precision="fp32", execution="eager", batch_size=6,
+    optimizer=architecture.optimizer, threads=2, seed=0, task="train",
+)
 session = plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
 knobs = plugin.read_knobs(session)
 assert (knobs["threads"], knobs["flush_denormal"]) == ("2", "True"), knobs
@@ -200,14 +218,18 @@ assert plugin.read_knobs(session)["flush_denormal"] == "False"
 """
 
 
+@pytest.mark.long
 def test_every_thread_flushes_denormals() -> None:
     run = subprocess.run([sys.executable, "-c", FLUSHING], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.long
 def test_a_compiled_worker_starts_cold() -> None:
     assert plugin.worker_environment(plan_of(execution="default")) == {}
     variables = plugin.worker_environment(plan_of(execution="compiled"))
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        assert variables[name].startswith(tempfile.gettempdir())
     code = "from torch._inductor import config; import sys; sys.exit(not config.force_disable_caches)"
     run = subprocess.run([sys.executable, "-c", code], env={**os.environ, **variables}, check=False)
     assert run.returncode == 0, "PyTorch no longer knows the variable"
@@ -223,7 +245,10 @@ from mlbench_core.models.mlp import mlp
 from mlbench_core.trial import Plan
 
 architecture = mlp((9,), 4)
-plan = Plan("cpu", "fp32", "eager", 6, architecture.optimizer, 1, 0, "infer")
+plan = Plan(
+    device="cpu", precision="fp32", execution="eager", batch_size=6,
+    optimizer=architecture.optimizer, threads=1, seed=0, task="infer",
+)
 session = plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
 plugin.infer(session, plugin.place_batch(session, Batch(np.ones((6, 9), np.float32), np.zeros(6, np.int32))))
 assert session.optimizer is None
@@ -245,13 +270,42 @@ def test_fp16_scales_the_loss_without_changing_the_step() -> None:
         session = session_of(architecture, plan_of(precision=precision))
         session.train_step(session.place(batch))
         moved[precision] = plugin.read_weights(session)["0.kernel"] - initial_weights(architecture, 0)["0.kernel"]
-    # float16 rounds by 5e-4; a scale that was not taken out again would show as a factor of 1024
+    # float16 rounds by 5e-4; a scale that was not taken out again would show as a factor of 32,768
     np.testing.assert_allclose(moved["fp16"], moved["fp32"], rtol=0.01, atol=1e-6)
+
+
+def test_a_step_that_overflows_float16_changes_nothing_but_the_scale() -> None:
+    architecture = small(Dense(2))
+    session = session_of(architecture, plan_of(precision="fp16"))
+    before = plugin.read_weights(session)
+    huge = Batch(np.full((6, 3), 60_000, np.float32), np.arange(6, dtype=np.int32) % 2)
+    session.train_step(session.place(huge))
+    for path, value in plugin.read_weights(session).items():
+        np.testing.assert_array_equal(value, before[path], err_msg=path)
+    assert session.knobs()["loss_scale"] == "16384, dynamic"
+    session.train_step(session.place(Batch(np.ones((6, 3), np.float32), huge.y)))
+    assert any((value != before[path]).any() for path, value in plugin.read_weights(session).items())
+
+
+def test_a_tuned_optimiser_is_fused_and_updates_alike() -> None:
+    architecture = small(Dense(4), Dense(2))
+    batch = Batch(np.random.default_rng(0).standard_normal((6, 3), np.float32), np.zeros(6, np.int32))
+    for rule in (Optimizer(name="sgd", learning_rate=0.5, momentum=0.9), Optimizer(name="adamw", learning_rate=0.01)):
+        found = []
+        for tuned in (False, True):
+            session = session_of(architecture, plan_of(optimizer=rule, tuned=tuned))
+            for _ in range(5):
+                session.train_step(session.place(batch))
+            found.append((session.knobs()["optimizer_fused"], plugin.read_weights(session)))
+        (plain, expected), (fused, weights) = found
+        assert (plain, fused) == ("None", "True")
+        for path, value in weights.items():  # float64, in another order of operations
+            np.testing.assert_allclose(value, expected[path], rtol=1e-12, err_msg=path)
 
 
 def test_decay_spares_vectors() -> None:
     architecture = small(Dense(2))
-    rule = Optimizer("adamw", learning_rate=0.01, weight_decay=0.1)
+    rule = Optimizer(name="adamw", learning_rate=0.01, weight_decay=0.1)
     session = session_of(architecture, plan_of(optimizer=rule))
     decay = {group["weight_decay"]: [p.dim() for p in group["params"]] for group in session.optimizer.param_groups}
     assert decay == {0.1: [2], 0.0: [1]}

@@ -36,7 +36,7 @@ class Variables(NamedTuple):
     others: Arrays
 
 
-@frozen
+@frozen(kw_only=True)
 class Network:
     """A model's two graphs, and where in them every array belongs.
 
@@ -76,7 +76,13 @@ def split(model: Model) -> Network:
     module.eval()
     evaluation = nnx.graphdef(module)
     keys = {name: jax.random.key_impl(value) for name, value in rest.items() if _is_key(value)}
-    return Network(training, evaluation, paths, {name: _plain(value) for name, value in rest.items()}, keys)
+    return Network(
+        training=training,
+        evaluation=evaluation,
+        paths=paths,
+        rest={name: _plain(value) for name, value in rest.items()},
+        keys=keys,
+    )
 
 
 def _is_key(value: jax.Array) -> bool:

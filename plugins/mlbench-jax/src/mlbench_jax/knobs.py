@@ -21,9 +21,11 @@ def read(session: Session) -> dict[str, str]:
     kinds = {str(array.dtype) for array in state.variables.params.values()}
     moments = {str(leaf.dtype) for leaf in jax.tree.leaves(state.optimizer) if jnp.issubdtype(leaf.dtype, jnp.floating)}
     knobs = {
-        "device": session.device.device_kind,
+        "device": session.placement.devices[0].device_kind,
         "parameters": " ".join(sorted(kinds)),
         "optimizer_state": " ".join(sorted(moments)),
+        "loss_scale": f"{scale:g}, dynamic" if (scale := session.precision.loss_scale) else "none",
+        "donated_buffers": "state",
         "x64": str(config.jax_enable_x64),
         "prng": str(config.jax_default_prng_impl),
         "compilation_cache": str(config.jax_enable_compilation_cache),
@@ -31,6 +33,8 @@ def read(session: Session) -> dict[str, str]:
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         **products(session),
     }
+    if session.placement.several:
+        knobs |= {"devices": str(len(session.placement.devices)), "batch_norm_scope": "the whole batch"}
     if hasattr(os, "sched_getaffinity"):
         knobs["cpu_affinity"] = str(len(os.sched_getaffinity(0)))
     threads = xla_threads()

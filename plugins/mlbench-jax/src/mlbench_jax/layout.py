@@ -13,7 +13,7 @@ from mlbench_core.errors import PluginError
 from mlbench_jax.lowering import Model
 
 
-@frozen
+@frozen(kw_only=True)
 class Layout:
     """How one parameter lies in the tree and in the module."""
 
@@ -42,5 +42,7 @@ def layouts(model: Model) -> dict[str, Layout]:
                 f"jax: {parameter.name} of shape {parameter.shape} is bound to a variable of shape {binding.native.shape}"
             )
         axes = binding.axes or tuple(range(len(parameter.shape)))
-        found[parameter.name] = Layout(parameter.shape, binding.native.shape, axes, parameter.trainable)
+        found[parameter.name] = Layout(
+            tree=parameter.shape, native=binding.native.shape, axes=axes, trainable=parameter.trainable
+        )
     return found

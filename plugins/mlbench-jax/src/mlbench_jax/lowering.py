@@ -19,24 +19,34 @@ from mlbench_core.architecture import (
     Dropout,
     Embedding,
     Flatten,
+    Gated,
     GlobalAveragePool2D,
     Layer,
     LayerNorm,
+    LayerScale,
     MaxPool2D,
+    MeanTokens,
     PositionEmbedding,
     Residual,
+    RMSNorm,
     SegmentEmbedding,
     SelectToken,
     SelfAttention,
     Sequential,
     Site,
+    Tokens,
 )
 from mlbench_core.errors import UnsupportedError
 from mlbench_core.trial import Plan
 from mlbench_jax import modules, settings
 from mlbench_jax.modules import Part
 
-ACTIVATIONS: dict[str, Part] = {"relu": nnx.relu, "gelu": partial(nnx.gelu, approximate=False), "tanh": nnx.tanh}
+ACTIVATIONS: dict[str, Part] = {
+    "relu": nnx.relu,
+    "gelu": partial(nnx.gelu, approximate=False),
+    "tanh": nnx.tanh,
+    "silu": nnx.silu,
+}
 
 # Every parameter is overwritten with the core's weights, so drawing random ones first would only cost time.
 ZEROS = nnx.initializers.zeros_init()
@@ -75,14 +85,14 @@ class Model:
 
 def build(architecture: Architecture, plan: Plan) -> Model:
     """Lowers the tree, on the host. Raises UnsupportedError for a plan or a layer that cannot be run."""
-    precision, device = settings.apply(plan)
+    precision, placement = settings.apply(plan)
     with jax.default_device(settings.host()):
         site = NnxSite(
             shape=architecture.input_shape,
             dtype=precision.compute,
             param_dtype=precision.dtype,
             rngs=nnx.Rngs(plan.seed),
-            platform=device.platform,
+            platform=placement.devices[0].platform,
         )
         root = lower(architecture.root, site)
     module = root if isinstance(root, nnx.Module) else nnx.Sequential(root)
@@ -120,6 +130,12 @@ def _(layer: Sequential, site: NnxSite) -> Part:
 def _(layer: Residual, site: NnxSite) -> Part:
     children = _children(layer, site)
     return modules.Residual(children["body"], children.get("shortcut"))
+
+
+@lower.register
+def _(layer: Gated, site: NnxSite) -> Part:
+    children = _children(layer, site)
+    return modules.Gated(children["body"], children["gate"])
 
 
 @lower.register
@@ -161,6 +177,20 @@ def _(layer: LayerNorm, site: NnxSite) -> Part:
     norm = nnx.LayerNorm(site.shape[-1], epsilon=layer.epsilon, rngs=site.rngs, **site.types)
     _bind(site, scale=norm.scale, bias=norm.bias)
     return norm
+
+
+@lower.register
+def _(layer: RMSNorm, site: NnxSite) -> Part:
+    norm = nnx.RMSNorm(site.shape[-1], epsilon=layer.epsilon, rngs=site.rngs, **site.types)
+    _bind(site, scale=norm.scale)
+    return norm
+
+
+@lower.register
+def _(layer: LayerScale, site: NnxSite) -> Part:
+    scale = modules.LayerScale(site.shape[-1], **site.types)
+    site.bind("scale", scale.scale)
+    return scale
 
 
 @lower.register
@@ -212,7 +242,7 @@ def _(layer: SegmentEmbedding, site: NnxSite) -> Part:
 @lower.register
 def _(layer: SelfAttention, site: NnxSite) -> Part:
     linear = partial(nnx.Linear, kernel_init=ZEROS, rngs=site.rngs, **site.types)
-    attend = modules.attention(site.dtype, site.platform)
+    attend = partial(modules.attention(site.dtype, site.platform), is_causal=layer.causal)
     attention = modules.SelfAttention(site.shape[-1], layer.heads, linear, attend)
     for part in ("query", "key", "value", "output"):
         site.bind(f"{part}.kernel", getattr(attention, part).kernel)
@@ -223,6 +253,16 @@ def _(layer: SelfAttention, site: NnxSite) -> Part:
 @lower.register
 def _(layer: SelectToken, site: NnxSite) -> Part:
     return partial(modules.select_token, index=layer.index)
+
+
+@lower.register
+def _(layer: Tokens, site: NnxSite) -> Part:
+    return modules.tokens
+
+
+@lower.register
+def _(layer: MeanTokens, site: NnxSite) -> Part:
+    return modules.mean_tokens
 
 
 @lower.register

@@ -25,6 +25,28 @@ class Residual(nnx.Module):
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
 
 
+class Gated(nnx.Module):
+    """body(x) * gate(x)."""
+
+    def __init__(self, body: Part, gate: Part) -> None:
+        self.body, self.gate = body, gate
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.body(x) * self.gate(x)
+
+
+class LayerScale(nnx.Module):
+    """Multiplies the last axis by a learned factor per feature."""
+
+    def __init__(self, features: int, dtype: Any, param_dtype: Any) -> None:
+        self.scale = nnx.Param(jnp.zeros((features,), param_dtype))
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        factors: jax.Array = self.scale[...]
+        return x * factors.astype(self.dtype)
+
+
 class Embedding(nnx.Module):
     """Rows of a table (vocabulary, features) for token ids (batch, length), cast after the look-up.
 
@@ -95,10 +117,13 @@ def attention(dtype: Any, platform: str) -> Callable[..., Any]:
     return plain_attention if faulty else jax.nn.dot_product_attention
 
 
-def plain_attention(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+def plain_attention(query: jax.Array, key: jax.Array, value: jax.Array, is_causal: bool = False) -> jax.Array:
     """JAX's own in plain operations, the softmax in at least float32. Arrays (batch, length, heads, size)."""
     wide = jnp.promote_types(query.dtype, jnp.float32)
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide) / math.sqrt(query.shape[-1])
+    if is_causal:
+        before = jnp.tril(jnp.ones((query.shape[1], key.shape[1]), bool))
+        scores = jnp.where(before, scores, -jnp.inf)
     return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores).astype(query.dtype), value)
 
 
@@ -115,3 +140,13 @@ def global_average(x: jax.Array) -> jax.Array:
 def select_token(x: jax.Array, index: int) -> jax.Array:
     """Position `index` of each sequence."""
     return x[:, index]
+
+
+def tokens(x: jax.Array) -> jax.Array:
+    """(batch, height, width, channels) to (batch, height * width, channels)."""
+    return x.reshape(x.shape[0], -1, x.shape[-1])
+
+
+def mean_tokens(x: jax.Array) -> jax.Array:
+    """The mean over the positions of each sequence; 16-bit values are summed in float32."""
+    return x.mean(axis=1)

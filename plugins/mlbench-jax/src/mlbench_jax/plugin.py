@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbench_core.architecture import Architecture, Weights
+from mlbench_core.devices import kind_of
 from mlbench_core.hookspecs import Batch, FrameworkInfo, Gradients, hookimpl
-from mlbench_core.trial import MemoryReading, Plan
+from mlbench_core.record import MemoryReading
+from mlbench_core.trial import Plan
 
 if TYPE_CHECKING:
     import jax
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
 
 @hookimpl
 def worker_environment(plan: Plan) -> dict[str, str]:
-    """Memory as it is needed, 64-bit types only where asked for, and a first step that costs the same in every process."""
+    """Memory as it is needed, 64-bit types only where asked for, as many CPU devices as the plan has, and a first step
+    that costs the same in every process."""
+    several = kind_of(plan.device) == "cpu" and plan.num_devices > 1
     return {
         "JAX_PLATFORMS": "cuda,cpu" if plan.accelerated else "cpu",
         "JAX_ENABLE_X64": "1" if plan.precision == "fp64" else "0",
         "JAX_ENABLE_COMPILATION_CACHE": "false",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        **({"JAX_NUM_CPU_DEVICES": str(plan.num_devices)} if several else {}),
     }
 
 
@@ -109,7 +114,7 @@ def memory_probe(session: Session) -> list[MemoryReading]:
     """The counters of XLA's allocator; none on a CPU."""
     from mlbench_jax import memory
 
-    return memory.readings(session.device)
+    return memory.readings(session.placement.devices)
 
 
 @hookimpl

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from attrs import frozen
+from flax.training.dynamic_scale import DynamicScale
 
-from mlbench_core.architecture import Architecture, Optimizer
+from mlbench_jax.distributed import Placement
 from mlbench_jax.functional import Arrays, Network, Variables
 from mlbench_jax.settings import Precision
 
 
 class State(NamedTuple):
-    """What a step takes and returns. optimizer: None in a session made to infer, whose memory it would otherwise count in."""
+    """What a step takes and returns. optimizer: None in a session made to infer, whose memory it would otherwise count in.
+    scale: what the loss is multiplied by, None where it is not."""
 
     variables: Variables
     optimizer: optax.OptState | None
+    scale: DynamicScale | None = None
+
+
+GROWTH_STEPS = 2000
+"""Finite steps after which the loss's scale doubles; a step that is not finite halves it and changes nothing else (NVIDIA's
+guide to mixed precision, and the default of every framework's loss scaler)."""
+
+
+BACKWARD_SCALE = 2.0**10
+"""Of single backward passes in float16, whose cotangents may be larger than a loss's: a power of two, so exact."""
+
+
+def first_scale(precision: Precision) -> DynamicScale | None:
+    """The loss's scale before the first step."""
+    if precision.loss_scale is None:
+        return None
+    return DynamicScale(growth_interval=GROWTH_STEPS, scale=jnp.float32(precision.loss_scale))
 
 
 @frozen
@@ -35,24 +55,16 @@ class Program:
     backward: Any
 
 
-def make_optimizer(rule: Optimizer, architecture: Architecture) -> optax.GradientTransformation:
-    """The rule in optax, for dicts of parameters by path."""
-    if rule.name == "sgd":
-        return optax.sgd(rule.learning_rate, momentum=rule.momentum or None)
-    decays = {parameter.name: rule.decays(parameter) for parameter in architecture.parameters() if parameter.trainable}
-    return optax.adamw(
-        rule.learning_rate, rule.beta1, rule.beta2, rule.epsilon, weight_decay=rule.weight_decay, mask=decays
-    )
-
-
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """The mean over the batch."""
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
 
 
-def make_program(network: Network, optimizer: optax.GradientTransformation, precision: Precision) -> Program:
+def make_program(
+    network: Network, optimizer: optax.GradientTransformation, precision: Precision, placement: Placement
+) -> Program:
     """The session's functions. Precision of products is set while they are traced, so it holds for this session alone."""
-    scale = precision.loss_scale
+    scale = BACKWARD_SCALE if precision.loss_scale else 1.0
 
     def run(variables: Variables, x: jax.Array, training: bool) -> tuple[jax.Array, Variables]:
         if jnp.issubdtype(x.dtype, jnp.floating):
@@ -64,23 +76,30 @@ def make_program(network: Network, optimizer: optax.GradientTransformation, prec
         return jax.tree.map(lambda gradient: gradient / scale, gradients) if scale != 1 else gradients
 
     def step(state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
-        def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
+        def objective(params: Any) -> tuple[jax.Array, Variables]:
             logits, after = run(state.variables._replace(params=params), x, training=True)
-            loss = cross_entropy(logits, y)
-            return loss * scale, (loss, after)
+            return cross_entropy(logits, y), after
 
-        params = state.variables.params
+        params, finite = state.variables.params, None
         with jax.default_matmul_precision(precision.products):
-            gradients, (loss, after) = jax.grad(objective, has_aux=True)(params)
+            if state.scale is None:
+                (loss, after), gradients = jax.value_and_grad(objective, has_aux=True)(params)
+                next_scale = None
+            else:
+                scaled = state.scale.value_and_grad(objective, has_aux=True)
+                next_scale, finite, (loss, after), gradients = scaled(params)
         if precision.dtype == jnp.float64:
             # XLA on a GPU folds momentum * buffer + gradient into the convolution that yields the gradient, and cuDNN holds
             # that factor in float32, where 0.9 is off by 2e-8. Harmless in float32; here it would hide what the ladder looks
             # for, so the two are kept apart.
             gradients = jax.lax.optimization_barrier(gradients)  # type: ignore[no-untyped-call]
         assert state.optimizer is not None, "this session was made to infer"
-        updates, moments = optimizer.update(unscaled(gradients), state.optimizer, params)
-        params = optax.apply_updates(params, updates)
-        return State(after._replace(params=params), moments), loss
+        updates, moments = optimizer.update(gradients, state.optimizer, params)
+        updated = optax.apply_updates(params, updates)
+        if finite is not None:  # a step that is not finite changes neither parameters nor moments
+            updated = jax.tree.map(partial(jnp.where, finite), updated, params)
+            moments = jax.tree.map(partial(jnp.where, finite), moments, state.optimizer)
+        return State(after._replace(params=updated), moments, next_scale), loss
 
     def predict(params: Arrays, others: Arrays, x: jax.Array) -> jax.Array:
         with jax.default_matmul_precision(precision.products):
@@ -102,4 +121,10 @@ def make_program(network: Network, optimizer: optax.GradientTransformation, prec
             by_params, *by_x = unscaled(pull(cotangent * scale))
         return output, loss, by_params, by_x[0] if by_x else None
 
-    return Program(jax.jit(step, donate_argnums=0), jax.jit(predict), jax.jit(backward))
+    if not placement.several:
+        return Program(jax.jit(step, donate_argnums=0), jax.jit(predict), jax.jit(backward))
+    # Named, so that what comes out of a step can go into the next one as it is.
+    whole, split = placement.whole, placement.split
+    return Program(
+        jax.jit(step, donate_argnums=0, out_shardings=whole), jax.jit(predict, out_shardings=split), jax.jit(backward)
+    )

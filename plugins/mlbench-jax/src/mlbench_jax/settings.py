@@ -12,6 +12,7 @@ from attrs import frozen
 from mlbench_core.errors import UnsupportedError
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.trial import Plan
+from mlbench_jax.distributed import Placement, placement
 
 EXECUTION = "compiled"
 
@@ -24,13 +25,14 @@ class Precision:
     """dtype: of parameters, running statistics and optimiser state. compute: of products and activations.
 
     products: JAX's name for how exact products of float32 are; TF32 is what "default" would allow on a GPU.
-    loss_scale: the loss is multiplied by it before, and gradients divided by it after the backward pass.
+    loss_scale: what the loss is multiplied by at first, and gradients divided by after the backward pass; it adapts from step
+    to step, see `program`. None: neither.
     """
 
     dtype: Any
     compute: Any
     products: str
-    loss_scale: float = 1.0
+    loss_scale: float | None = None
 
 
 PRECISIONS = {
@@ -38,7 +40,7 @@ PRECISIONS = {
     "tf32": Precision(jnp.float32, jnp.float32, "tensorfloat32"),
     "bf16": Precision(jnp.float32, jnp.bfloat16, "default"),
     # A power of two, so that scaling and unscaling are exact; float16 underflows below 6e-8, which gradients reach.
-    "fp16": Precision(jnp.float32, jnp.float16, "default", loss_scale=2.0**10),
+    "fp16": Precision(jnp.float32, jnp.float16, "default", loss_scale=2.0**15),
     "fp64": Precision(jnp.float64, jnp.float64, "highest"),
     "default": Precision(jnp.float32, jnp.float32, "default"),  # as JAX comes, which is TF32 on a GPU that has it
 }
@@ -67,6 +69,7 @@ def framework_info() -> FrameworkInfo:
         precisions=tuple(name for name in PRECISIONS if name != "tf32" or capability >= 8),
         executions=(EXECUTION,),
         default_execution=EXECUTION,
+        data_parallel=("cpu", "cuda"),
         versions=_versions(),
     )
 
@@ -81,26 +84,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def apply(plan: Plan) -> tuple[Precision, jax.Device]:
-    """What the plan's precision means, and its device. Turns 64-bit types on for fp64, without which JAX has none.
+def apply(plan: Plan) -> tuple[Precision, Placement]:
+    """What the plan's precision means, and its devices. Turns 64-bit types on for fp64, without which JAX has none.
 
     Raises UnsupportedError for a device, precision or execution that is not there.
     """
-    problem = framework_info().refusal(plan.precision, plan.execution) or _missing_device(plan)
+    info, advice = framework_info(), "install JAX's CUDA build (python -m pip install 'jax[cuda13]')"
+    problem = info.refusal(plan.precision, plan.execution) or info.device_refusal(plan, advice)
     if problem:
         raise UnsupportedError(problem)
     if plan.precision == "fp64":
         # worker_environment has done this in a worker; a process that imported JAX before it gets it here.
         jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
-    return PRECISIONS[plan.precision], _devices("cuda" if plan.accelerated else "cpu")[0]
-
-
-def _missing_device(plan: Plan) -> str:
-    if not plan.accelerated:
-        return "tf32 needs a GPU: use fp32 on the CPU" if plan.precision == "tf32" else ""
-    if plan.device.startswith("cuda") and _devices("cuda"):
-        return ""
-    return (
-        f"jax {jax.__version__} sees no device {plan.device!r}: use 'cpu', or install the CUDA build "
-        "(python -m pip install 'mlbench-jax[cuda]') and check that nvidia-smi lists the GPU"
-    )
+    return PRECISIONS[plan.precision], placement(plan, _devices("cuda" if plan.accelerated else "cpu"))

@@ -18,7 +18,8 @@ from mlbench_jax import checkpoint, settings
 from mlbench_jax.functional import Arrays, Variables, split
 from mlbench_jax.layout import layouts
 from mlbench_jax.lowering import Model
-from mlbench_jax.program import State, make_optimizer, make_program
+from mlbench_jax.optimizer import make_optimizer
+from mlbench_jax.program import State, first_scale, make_program
 
 Placed = tuple[jax.Array, jax.Array]
 """x and labels on the device."""
@@ -30,10 +31,10 @@ class Session:
     def __init__(self, model: Model, weights: Weights, plan: Plan) -> None:
         """Raises UnsupportedError for a plan that cannot be run, PluginError for bindings or weights that do not fit."""
         self.plan, self.architecture = plan, model.architecture
-        self.precision, self.device = settings.apply(plan)
+        self.precision, self.placement = settings.apply(plan)
         self.network, self.layouts = split(model), layouts(model)
         self.optimizer = make_optimizer(plan.optimizer, model.architecture)
-        self.program = make_program(self.network, self.optimizer, self.precision)
+        self.program = make_program(self.network, self.optimizer, self.precision, self.placement)
         self.predict = self.program.predict
         self.state: Any = self._start(self._placed(weights))
 
@@ -51,7 +52,7 @@ class Session:
                 raise PluginError(f"jax: {name} has shape {layout.tree}, its weights have {weights[name].shape}")
             # astype copies: on a CPU the device may take over the host's memory, and a donated buffer is written to.
             arrays[name] = layout.to_native(weights[name].astype(self.precision.dtype))
-        placed: Arrays = jax.device_put(arrays, self.device)
+        placed: Arrays = jax.device_put(arrays, self.placement.whole)
         return placed
 
     def _start(self, arrays: Arrays) -> State:
@@ -60,19 +61,20 @@ class Session:
         stats = {name: array for name, array in arrays.items() if not self.layouts[name].trainable}
         others = {**stats, **jax.tree.map(jnp.copy, self.network.rest)}  # the originals must outlive the donated copies
         moments = self.optimizer.init(params) if self.plan.task == "train" else None
-        placed: State = jax.device_put(State(Variables(params, others), moments), self.device)
+        scale = first_scale(self.precision) if self.plan.task == "train" else None
+        placed: State = jax.device_put(State(Variables(params, others), moments, scale), self.placement.whole)
         return placed
 
     def place(self, batch: Batch) -> Placed:
         """Floats in the type of the parameters, token ids as they are."""
         x = batch.x if self.architecture.input_kind == "tokens" else batch.x.astype(self.precision.dtype, copy=False)
-        placed: Placed = jax.device_put((x, batch.y), self.device)
+        placed: Placed = jax.device_put((x, batch.y), self.placement.split)
         return placed
 
     def gradients(self, batch: Placed, cotangent: npt.NDArray[Any] | None) -> Gradients:
         """One forward and backward pass; nothing is donated and nothing kept."""
         if cotangent is not None:
-            cotangent = jax.device_put(np.asarray(cotangent, self.precision.dtype), self.device)
+            cotangent = jax.device_put(np.asarray(cotangent, self.precision.dtype), self.placement.split)
         output, loss, by_params, by_x = self.program.backward(self.state.variables, *batch, cotangent)
         return Gradients(
             output=np.asarray(output),
@@ -107,7 +109,7 @@ class Session:
         """Goes on from a saved file with a fresh optimiser; the program stays compiled."""
         self.state = None  # frees the device's memory before the new arrays need it
         shapes = {name: layout.native for name, layout in self.layouts.items()}
-        self.state = self._start(checkpoint.restore(path, shapes, self.precision.dtype, self.device))
+        self.state = self._start(checkpoint.restore(path, shapes, self.precision.dtype, self.placement.whole))
 
     def close(self) -> None:
         """Frees the arrays and the compiled code."""

@@ -24,22 +24,28 @@ from mlbench_core.architecture import (
     Dropout,
     Embedding,
     Flatten,
+    Gated,
     GlobalAveragePool2D,
     Layer,
     LayerNorm,
+    LayerScale,
     MaxPool2D,
+    MeanTokens,
     PositionEmbedding,
     Residual,
+    RMSNorm,
     SegmentEmbedding,
     SelectToken,
     SelfAttention,
     Sequential,
     Site,
+    Tokens,
 )
 from mlbench_core.errors import UnsupportedError
 from mlbench_core.trial import Plan
-from mlbench_tf.device import POLICIES
-from mlbench_tf.layers import AddRows, PaddedConv2D, PaddedMaxPool2D, explicit, gelu
+from mlbench_tf.distributed import BatchNormOverReplicas
+from mlbench_tf.modules import AddRows, PaddedConv2D, PaddedMaxPool2D, ScaleFeatures, explicit, gelu
+from mlbench_tf.settings import POLICIES
 
 NHWC = "channels_last"  # said to every layer, because the user's keras.json may have another default
 
@@ -101,6 +107,13 @@ def _(layer: Residual, site: KerasSite) -> Lowered:
 
 
 @lower.register
+def _(layer: Gated, site: KerasSite) -> Lowered:
+    branches = {name: lower(child, site.child(name, shape)) for name, child, shape in layer.children(site.shape)}
+    multiply = keras.layers.Multiply(dtype=site.policy)
+    return lambda x: multiply([branches["body"](x), branches["gate"](x)])
+
+
+@lower.register
 def _(layer: Dense, site: KerasSite) -> Lowered:
     native = site.built(keras.layers.Dense(layer.features, use_bias=layer.use_bias, dtype=site.policy))
     site.bind("kernel", native.kernel)
@@ -135,9 +148,8 @@ def _(layer: Conv2D, site: KerasSite) -> Lowered:
 
 @lower.register
 def _(layer: BatchNorm, site: KerasSite) -> Lowered:
-    native = site.built(
-        keras.layers.BatchNormalization(momentum=layer.momentum, epsilon=layer.epsilon, dtype=site.policy)
-    )
+    kind = keras.layers.BatchNormalization if site.plan.num_devices == 1 else BatchNormOverReplicas
+    native = site.built(kind(momentum=layer.momentum, epsilon=layer.epsilon, dtype=site.policy))
     site.bind("scale", native.gamma)
     site.bind("bias", native.beta)
     site.bind("mean", native.moving_mean)
@@ -150,6 +162,20 @@ def _(layer: LayerNorm, site: KerasSite) -> Lowered:
     native = site.built(keras.layers.LayerNormalization(epsilon=layer.epsilon, dtype=site.policy))
     site.bind("scale", native.gamma)
     site.bind("bias", native.beta)
+    return native  # type: ignore[no-any-return]
+
+
+@lower.register
+def _(layer: RMSNorm, site: KerasSite) -> Lowered:
+    native = site.built(keras.layers.RMSNormalization(epsilon=layer.epsilon, dtype=site.policy))
+    site.bind("scale", native.scale)
+    return native  # type: ignore[no-any-return]
+
+
+@lower.register
+def _(layer: LayerScale, site: KerasSite) -> Lowered:
+    native = site.built(ScaleFeatures(dtype=site.policy))
+    site.bind("scale", native.scale)
     return native  # type: ignore[no-any-return]
 
 
@@ -218,12 +244,22 @@ def _(layer: SelfAttention, site: KerasSite) -> Lowered:
     for name, dense in parts.items():  # kernels (features, heads, size of a head), or that reversed: a plain reshape
         site.bind(f"{name}.kernel", dense.kernel)
         site.bind(f"{name}.bias", dense.bias)
-    return lambda x: native(x, x)
+    return lambda x: native(x, x, use_causal_mask=layer.causal)
 
 
 @lower.register
 def _(layer: SelectToken, site: KerasSite) -> Lowered:
     return lambda x: x[:, layer.index]
+
+
+@lower.register
+def _(layer: Tokens, site: KerasSite) -> Lowered:
+    return keras.layers.Reshape((-1, site.shape[2]), dtype=site.policy)  # type: ignore[no-any-return]
+
+
+@lower.register
+def _(layer: MeanTokens, site: KerasSite) -> Lowered:
+    return keras.layers.GlobalAveragePooling1D(data_format=NHWC, dtype=site.policy)  # type: ignore[no-any-return]
 
 
 @lower.register

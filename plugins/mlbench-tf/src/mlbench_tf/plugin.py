@@ -13,25 +13,30 @@ if TYPE_CHECKING:
 
     from mlbench_core.architecture import Architecture, Weights
     from mlbench_core.hookspecs import Batch, FrameworkInfo, Gradients
-    from mlbench_core.trial import MemoryReading, Plan
+    from mlbench_core.record import MemoryReading
+    from mlbench_core.trial import Plan
     from mlbench_tf.training import Model, Session
+
+CPU_DEVICES = "MLBENCH_TF_CPU_DEVICES"
+"""Set where the process is to make so many devices of its CPU, which offer fewer executions than one."""
 
 
 @hookimpl
 def worker_environment(plan: Plan) -> dict[str, str]:
     """Keras on TensorFlow, errors only in the log, and device memory taken as needed.
 
-    The growth is set here as well as in `device.configure`, because a model's own native build may start the runtime first.
+    The growth is set here as well as in `settings.apply`, because a model's own native build may start the runtime first.
     """
-    return {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    devices = {CPU_DEVICES: str(plan.num_devices)} if plan.num_devices > 1 and not plan.accelerated else {}
+    return {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true", **devices}
 
 
 @hookimpl
 def framework_info() -> FrameworkInfo:
     """What this TensorFlow is and sees; does not start its runtime."""
-    from mlbench_tf import device
+    from mlbench_tf import settings
 
-    return device.info()
+    return settings.framework_info()
 
 
 @hookimpl
@@ -106,9 +111,9 @@ def read_weights(session: Session) -> Weights:
 @hookimpl
 def memory_probe(session: Session) -> list[MemoryReading]:
     """The allocator's own counters on a GPU; TensorFlow keeps none for the CPU."""
-    from mlbench_tf import device
+    from mlbench_tf import memory
 
-    return device.memory(session.device)
+    return memory.readings(session.device, session.plan.num_devices)
 
 
 @hookimpl

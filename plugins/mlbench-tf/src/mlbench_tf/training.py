@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,17 @@ from mlbench_core.architecture import Architecture, Binding, Parameter, Weights
 from mlbench_core.errors import PluginError
 from mlbench_core.hookspecs import Batch, Gradients
 from mlbench_core.trial import Plan
-from mlbench_tf.device import POLICIES, configure, knobs
+from mlbench_tf import distributed
+from mlbench_tf.loss_scale import LossScale, make_loss_scale
 from mlbench_tf.lowering import KerasSite, lower
-from mlbench_tf.optimizer import RULES, SGD, AdamW
+from mlbench_tf.optimizer import Updater, make_optimizer
+from mlbench_tf.settings import apply, read_back
+from mlbench_tf.steps import compute_type, make_functions, variable_type
 
 Array = npt.NDArray[Any]
 Placed = tuple[Any, Any]
 """x in the type that the model computes in, or token ids; labels. Ids and labels are int64: a traced function keeps int32
-arguments in host memory, which would cost a copy in every step."""
-
-LOSS_SCALE = {"fp16": 2.0**10}
-"""Lifts small gradients over float16's smallest number. A power of two, so multiplying and dividing by it is exact."""
-
-WRAPPERS: dict[str, Callable[[Any], Any]] = {
-    # autograph rewrites Python control flow over tensors; there is none here, and without it tracing is quicker.
-    "graph": lambda function: tf.function(function, autograph=False),
-    "compiled": lambda function: tf.function(function, autograph=False, jit_compile=True),
-    "eager": lambda function: function,
-}
+arguments in host memory, which would cost a copy in every step. Where several devices share the batch, values per replica."""
 
 
 @frozen
@@ -53,20 +45,23 @@ class Model:
 class Session:
     """A model at work. `step`, `predict` and `differentiate` are wrapped for the plan's execution and trace lazily.
 
-    optimizer: None in a session made to infer, whose memory it would otherwise count in.
+    device: the plan's, or the first of several. strategy: what runs step and prediction on several; None for one. optimizer:
+    None in a session made to infer, whose memory it would otherwise count in. loss_scale: None where losses are not scaled.
     """
 
     model: Model
     plan: Plan
     device: str
-    optimizer: SGD | AdamW | None
+    strategy: Any | None
+    optimizer: Updater | None
+    loss_scale: LossScale | None
     step: Any
     predict: Any
     differentiate: Any
 
     def close(self) -> None:
         """Drops all that holds memory. Functions and model refer to each other, so it takes the collector."""
-        del self.model, self.optimizer, self.step, self.predict, self.differentiate
+        del self.model, self.optimizer, self.loss_scale, self.step, self.predict, self.differentiate
         gc.collect()
 
 
@@ -74,8 +69,8 @@ def build_model(architecture: Architecture, plan: Plan) -> Model:
     """Lowers the tree into a functional Keras model. Raises UnsupportedError for what this TensorFlow does not offer."""
     tokens = architecture.input_kind == "tokens"
     site = KerasSite(architecture.input_shape, plan=plan)
-    with tf.device(configure(plan)):
-        inputs = keras.Input(architecture.input_shape, dtype="int64" if tokens else _compute_type(plan))
+    with _variables_on(plan, apply(plan)):
+        inputs = keras.Input(architecture.input_shape, dtype="int64" if tokens else compute_type(plan))
         network = keras.Model(inputs, lower(architecture.root, site)(inputs))
     return Model(network, architecture, site.bindings)
 
@@ -85,90 +80,65 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
     table = {parameter.name: parameter for parameter in model.architecture.parameters()}
     _require_names("the lowering bound", set(model.bindings), set(table))
     _require_names("the weights hold", set(weights), set(table))
-    where = configure(plan)
+    where = apply(plan)
     for name, parameter in table.items():
         model.bindings[name].native.assign(_to_native(weights[name], parameter, model.bindings[name]))
     trained = [(p, model.bindings[p.name].native.value) for p in table.values() if p.trainable]
     optimizer = None
-    if plan.task == "train":
-        with tf.device(where):
-            optimizer = RULES[plan.optimizer.name](plan.optimizer, trained, _variable_type(plan))
-    functions = _functions(model.network, [variable for _, variable in trained], optimizer, plan, where)
-    return Session(model, plan, where, optimizer, *map(WRAPPERS[plan.execution], functions))
+    strategy = distributed.strategy_for(plan)
+    with _variables_on(plan, where):
+        scale = make_loss_scale(plan)
+        if plan.task == "train":
+            optimizer = make_optimizer(plan.optimizer, trained, variable_type(plan))
+    if strategy is not None:
+        distributed.part_seeds(model.network)
+    variables = [variable for _, variable in trained]
+    functions = make_functions(model.network, variables, optimizer, scale, plan, where, strategy)
+    return Session(model, plan, where, strategy, optimizer, scale, *functions)
 
 
-def _functions(
-    network: Any, variables: list[Any], optimizer: SGD | AdamW | None, plan: Plan, where: str
-) -> tuple[Callable[..., Any], ...]:
-    """The training step, the prediction and the gradients as plain functions of tensors.
-
-    The device is named inside, so that a traced function knows it and calling one costs nothing.
-    """
-    scale = LOSS_SCALE.get(plan.precision)
-
-    def loss_of(logits: Any, labels: Any) -> Any:
-        logits = tf.cast(logits, _variable_type(plan))
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-
-    def dense(gradient: Any) -> Any:
-        gradient = tf.convert_to_tensor(gradient)  # an embedding's comes as slices
-        return gradient if scale is None else gradient / tf.cast(scale, gradient.dtype)
-
-    def step(x: Any, labels: Any) -> Any:
-        assert optimizer is not None, "this session was made to infer"
-        with tf.device(where):
-            with tf.GradientTape() as tape:
-                loss = loss_of(network(x, training=True), labels)
-                target = loss if scale is None else loss * scale
-            found = tape.gradient(target, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            optimizer.update([dense(gradient) for gradient in found])
-            return loss
-
-    def predict(x: Any) -> Any:
-        with tf.device(where):
-            return network(x, training=False)
-
-    def differentiate(x: Any, labels: Any, cotangent: Any) -> tuple[Any, Any, list[Any]]:
-        with tf.device(where):
-            sources = [x, *variables] if x.dtype.is_floating else variables
-            with tf.GradientTape() as tape:
-                tape.watch(sources)
-                output = network(x, training=True)
-                loss = loss_of(output, labels) if cotangent is None else tf.cast(output, cotangent.dtype) * cotangent
-                target = loss if scale is None else loss * scale
-            found = tape.gradient(target, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            return output, loss, [dense(gradient) for gradient in found]
-
-    return step, predict, differentiate
+def _variables_on(plan: Plan, where: str) -> Any:
+    """A context in which variables are made on the plan's device, or mirrored on all of them."""
+    strategy = distributed.strategy_for(plan)
+    return tf.device(where) if strategy is None else strategy.scope()
 
 
 def place_batch(session: Session, batch: Batch) -> Placed:
-    """The batch on the session's device; x is cast there, so that 16-bit models do not cast on the host."""
+    """The batch on the session's device, or a share of it on each; x is cast there, so that 16-bit models do not cast on the
+    host."""
+    tokens, wanted = session.model.architecture.input_kind == "tokens", compute_type(session.plan)
+
+    def place(x: Array, y: Array) -> Placed:
+        here = tf.constant(x.astype(np.int64)) if tokens else tf.cast(tf.constant(x), wanted)
+        return here, tf.constant(y.astype(np.int64))
+
+    if session.strategy is not None:
+        return distributed.shared(session.strategy, batch.x, batch.y, place)
     with tf.device(session.device):
-        if session.model.architecture.input_kind == "tokens":
-            x = tf.constant(batch.x.astype(np.int64))
-        else:
-            x = tf.cast(tf.constant(batch.x), _compute_type(session.plan))
-        return x, tf.constant(batch.y.astype(np.int64))
+        return place(batch.x, batch.y)
 
 
 def to_numpy(value: Any) -> Array:
-    """A tensor on the host; 16-bit values as float32."""
+    """A tensor on the host, or tensors of several devices one after the other; 16-bit values as float32."""
+    if isinstance(value, tuple):
+        return np.concatenate([to_numpy(part) for part in value])
     if value.dtype in (tf.bfloat16, tf.float16):
         value = tf.cast(value, tf.float32)
-    array: Array = value.numpy()
-    return array
+    return np.asarray(value.numpy())  # a loss comes as a scalar
 
 
 def gradients(session: Session, batch: Placed, cotangent: Array | None) -> Gradients:
-    """One pass in training mode; running statistics and dropout's seeds are afterwards as before."""
+    """One pass in training mode on the session's device; running statistics and dropout's seeds are afterwards as before."""
     model, table = session.model, session.model.architecture.parameters()
-    state = [(variable, variable.numpy()) for variable in model.network.non_trainable_variables]
+    variables = model.network.non_trainable_variables
+    state = [(copy, copy.numpy()) for variable in variables for copy in distributed.copies(variable)]
     with tf.device(session.device):
-        direction = None if cotangent is None else tf.constant(cotangent, _variable_type(session.plan))
+        if session.strategy is not None:
+            batch = distributed.whole(session.strategy, batch[0]), distributed.whole(session.strategy, batch[1])
+        direction = None if cotangent is None else tf.constant(cotangent, variable_type(session.plan))
     output, loss, found = session.differentiate(*batch, direction)
-    for variable, value in state:
-        variable.assign(value)
+    for copy, value in state:
+        copy.assign(value)
     arrays = [to_numpy(gradient) for gradient in found]
     trained = [parameter for parameter in table if parameter.trainable]
     inputs = arrays.pop(0) if len(arrays) > len(trained) else None
@@ -193,11 +163,13 @@ def read_knobs(session: Session) -> dict[str, str]:
     """The process's settings, and those that this session's model carries."""
     layouts = {layer.data_format for layer in session.model.network.layers if hasattr(layer, "data_format")}
     policies = {layer.dtype_policy.name for layer in session.model.network.layers if layer.weights}
+    replicas = {} if session.strategy is None else distributed.knobs(session.strategy)
     return {
-        **knobs(),
+        **read_back(),
+        **replicas,
         "layout": ", ".join(sorted(layouts)),
         "dtype_policy": ", ".join(sorted(policies)),
-        "loss_scale": str(LOSS_SCALE.get(session.plan.precision, 1.0)),
+        "loss_scale": "none" if session.loss_scale is None else f"{session.loss_scale.value.numpy():g}, dynamic",
     }
 
 
@@ -222,17 +194,9 @@ def load(session: Session, path: Path) -> Session:
     session.model.network.load_weights(path)
     if session.optimizer is not None:
         session.optimizer.reset()
+    if session.loss_scale is not None:
+        session.loss_scale.reset()
     return session
-
-
-def _compute_type(plan: Plan) -> str:
-    """What products and activations are in."""
-    return str(keras.DTypePolicy(POLICIES[plan.precision]).compute_dtype)
-
-
-def _variable_type(plan: Plan) -> str:
-    """What parameters, optimiser and loss are in."""
-    return str(keras.DTypePolicy(POLICIES[plan.precision]).variable_dtype)
 
 
 def _require_names(who: str, names: set[str], wanted: set[str]) -> None:

@@ -26,30 +26,42 @@ from mlbench_core.architecture import (
     Dropout,
     Embedding,
     Flatten,
+    Gated,
     GlobalAveragePool2D,
     Layer,
     LayerNorm,
+    LayerScale,
     MaxPool2D,
+    MeanTokens,
     PositionEmbedding,
     Residual,
+    RMSNorm,
     SegmentEmbedding,
     SelectToken,
     SelfAttention,
     Sequential,
     Shape,
     Site,
+    Tokens,
 )
 from mlbench_core.errors import UnsupportedError
 from mlbench_torch import modules
 
 At = Site[Tensor]
 
+EMPTY = nn.Sequential()
+"""Its attributes are the names that no step can have."""
 TRANSPOSED = (1, 0)
 """The tree's dense kernels are (in, out), nn.Linear's (out, in)."""
 OIHW = (3, 2, 0, 1)
 """The tree's convolution kernels are (height, width, in, out), nn.Conv2d's (out, in, height, width)."""
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+}
 
 
 @frozen
@@ -107,16 +119,30 @@ def _(layer: Sequential, site: At) -> nn.Module:
     steps: OrderedDict[str, nn.Module] = OrderedDict()
     for name, module in _children(layer, site).items():
         if isinstance(module, nn.Sequential):
-            steps.update((f"{name}_{inner}", step) for inner, step in module.named_children())
+            for inner, step in module.named_children():
+                steps[_free(f"{name}_{inner}", steps)] = step
         elif not isinstance(module, nn.Identity):
-            steps[name] = module
+            steps[_free(name, steps)] = module
     return nn.Sequential(steps)
+
+
+def _free(name: str, steps: OrderedDict[str, nn.Module]) -> str:
+    """A name for one more step: the layer's, longer where a step or PyTorch's own class has it, such as `double`."""
+    while name in steps or hasattr(EMPTY, name):
+        name += "_"
+    return name
 
 
 @lower.register
 def _(layer: Residual, site: At) -> nn.Module:
     children = _children(layer, site)
     return modules.Residual(children["body"], children.get("shortcut"))
+
+
+@lower.register
+def _(layer: Gated, site: At) -> nn.Module:
+    children = _children(layer, site)
+    return modules.Gated(children["body"], children["gate"])
 
 
 @lower.register
@@ -169,6 +195,20 @@ def _(layer: LayerNorm, site: At) -> nn.Module:
 
 
 @lower.register
+def _(layer: RMSNorm, site: At) -> nn.Module:
+    norm = nn.RMSNorm(site.shape[-1], layer.epsilon)
+    site.bind("scale", norm.weight)
+    return _over_last_axis(norm, site.shape)
+
+
+@lower.register
+def _(layer: LayerScale, site: At) -> nn.Module:
+    scale = modules.LayerScale(site.shape[-1], is_image(site.shape))
+    site.bind("scale", scale.weight)
+    return scale
+
+
+@lower.register
 def _(layer: Activation, site: At) -> nn.Module:
     # Not in place: the input may be a batch that is used again, or what a residual adds.
     return ACTIVATIONS[layer.function]()
@@ -212,7 +252,7 @@ def _(layer: SegmentEmbedding, site: At) -> nn.Module:
 
 @lower.register
 def _(layer: SelfAttention, site: At) -> nn.Module:
-    attention = modules.SelfAttention(site.shape[-1], layer.heads)
+    attention = modules.SelfAttention(site.shape[-1], layer.heads, layer.causal)
     for part in ("query", "key", "value", "output"):
         linear = attention.get_submodule(part)
         assert isinstance(linear, nn.Linear)
@@ -224,6 +264,16 @@ def _(layer: SelfAttention, site: At) -> nn.Module:
 @lower.register
 def _(layer: SelectToken, site: At) -> nn.Module:
     return modules.SelectToken(layer.index)
+
+
+@lower.register
+def _(layer: Tokens, site: At) -> nn.Module:
+    return modules.Tokens()
+
+
+@lower.register
+def _(layer: MeanTokens, site: At) -> nn.Module:
+    return modules.MeanTokens()
 
 
 @lower.register

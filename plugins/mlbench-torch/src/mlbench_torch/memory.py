@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mlbench_core.trial import MemoryReading
+from mlbench_core.record import MemoryReading
 
 
 def readings(device: torch.device) -> list[MemoryReading]:

@@ -31,6 +31,31 @@ class Residual(nn.Module):
     __call__ = forward
 
 
+class Gated(nn.Module):
+    """body(x) * gate(x)."""
+
+    def __init__(self, body: nn.Module, gate: nn.Module) -> None:
+        super().__init__()
+        self.body, self.gate = body, gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the body's output shape, which is the gate's."""
+        return self.body(x) * self.gate(x)  # type: ignore[no-any-return]
+
+
+class LayerScale(nn.Module):
+    """A learned factor per feature, or per channel of an image."""
+
+    def __init__(self, features: int, image: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(features))
+        self.shape = (-1, 1, 1) if image else (-1,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, ..., features), or (batch, channels, height, width), in and out."""
+        return x * self.weight.view(self.shape)
+
+
 class ChannelsLast(nn.Module):
     """Applies a module that works over the last axis to an image's channels. Both permutations are views."""
 
@@ -49,6 +74,22 @@ class FlattenImage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) to (batch, height * width * channels)."""
         return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class Tokens(nn.Module):
+    """An image's pixels as a sequence, row by row: a view of an image in channels_last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to (batch, height * width, channels)."""
+        return x.flatten(2).transpose(1, 2)
+
+
+class MeanTokens(nn.Module):
+    """The mean over the positions of a sequence."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, length, features) to (batch, features)."""
+        return x.mean(1)
 
 
 class BatchNormLastAxis(nn.BatchNorm1d):
@@ -96,11 +137,11 @@ class SelectToken(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention without a mask, around PyTorch's fused scaled_dot_product_attention."""
+    """Multi-head self-attention, causal or without a mask, around PyTorch's fused scaled_dot_product_attention."""
 
-    def __init__(self, features: int, heads: int) -> None:
+    def __init__(self, features: int, heads: int, causal: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.query = nn.Linear(features, features)
         self.key = nn.Linear(features, features)
         self.value = nn.Linear(features, features)
@@ -110,5 +151,5 @@ class SelfAttention(nn.Module):
         """(batch, length, features) in and out. PyTorch's default scale is 1/sqrt(features / heads), as the tree's."""
         shape = (*x.shape[:2], self.heads, -1)
         query, key, value = (part(x).view(shape).transpose(1, 2) for part in (self.query, self.key, self.value))
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ import numpy.typing as npt
 
 from mlbench_core.architecture import Architecture, Weights
 from mlbench_core.hookspecs import Batch, FrameworkInfo, Gradients, hookimpl
-from mlbench_core.trial import MemoryReading, Plan
+from mlbench_core.record import MemoryReading
+from mlbench_core.trial import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +23,16 @@ if TYPE_CHECKING:
 
 @hookimpl
 def worker_environment(plan: Plan) -> dict[str, str]:
-    """Without its caches on disk, torch.compile's first step costs the same in every process, not only in the first."""
-    return {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"} if plan.execution == "compiled" else {}
+    """Without what earlier processes have compiled, torch.compile's first step costs the same in every process: the worker's
+    folder for temporary files is its own."""
+    if plan.execution != "compiled":
+        return {}
+    own = tempfile.gettempdir()
+    return {
+        "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
+        "TORCHINDUCTOR_CACHE_DIR": f"{own}/inductor",
+        "TRITON_CACHE_DIR": f"{own}/triton",
+    }
 
 
 @hookimpl
@@ -45,6 +55,10 @@ def build_model(architecture: Architecture, plan: Plan) -> Model:
 @hookimpl
 def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
     """The model on the device with `weights`; torch.compile waits for the first step."""
+    if plan.num_devices > 1:
+        from mlbench_torch.distributed import Leader
+
+        return Leader(model, weights, plan)
     from mlbench_torch.training import Session
 
     return Session(model, weights, plan)
@@ -104,9 +118,7 @@ def read_weights(session: Session) -> Weights:
 @hookimpl
 def memory_probe(session: Session) -> list[MemoryReading]:
     """The counters of the caching allocator; none on a CPU."""
-    from mlbench_torch import memory
-
-    return memory.readings(session.device)
+    return session.memory()
 
 
 @hookimpl

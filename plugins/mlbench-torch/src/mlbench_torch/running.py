@@ -25,7 +25,7 @@ from mlbench_core.architecture.layer import join
 from mlbench_torch.lowering import Model
 
 
-@define
+@define(kw_only=True)
 class RunningVariance:
     """One layer's running variance. value: the module's own buffer. count: k above, a tensor, so that nothing waits for it.
 
@@ -61,5 +61,13 @@ def running_variances(model: Model) -> list[RunningVariance]:
             value = model.bindings[join(path, "var")].native
             count = norms[id(value)].num_batches_tracked if id(value) in norms else None
             if count is not None:
-                found.append(RunningVariance(value, count, layer.momentum, math.prod(shape[:-1]), value.clone()))
+                found.append(
+                    RunningVariance(
+                        value=value,
+                        count=count,
+                        momentum=layer.momentum,
+                        positions=math.prod(shape[:-1]),
+                        start=value.clone(),
+                    )
+                )
     return found

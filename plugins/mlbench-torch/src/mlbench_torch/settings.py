@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from attrs import frozen
 
+from mlbench_core.devices import kind_of
 from mlbench_core.errors import UnsupportedError
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.trial import Plan
@@ -19,14 +20,14 @@ from mlbench_core.trial import Plan
 class Precision:
     """dtype: of parameters, running statistics and optimiser state. autocast: of products and activations, if narrower.
 
-    tf32: None leaves PyTorch's own choice, of denormal numbers too. loss_scale: the loss is multiplied by it before, and
-    gradients divided by it after the backward pass.
+    tf32: None leaves PyTorch's own choice, of denormal numbers too. loss_scale: what the loss is multiplied by at first, and
+    gradients divided by after the backward pass; `torch.amp.GradScaler` adapts it. None: neither.
     """
 
     dtype: torch.dtype
     autocast: torch.dtype | None = None
     tf32: bool | None = False
-    loss_scale: float = 1.0
+    loss_scale: float | None = None
 
 
 PRECISIONS = {
@@ -34,7 +35,7 @@ PRECISIONS = {
     "tf32": Precision(torch.float32, tf32=True),
     "bf16": Precision(torch.float32, torch.bfloat16),
     # A power of two, so that scaling and unscaling are exact; float16 underflows below 6e-8, which gradients reach.
-    "fp16": Precision(torch.float32, torch.float16, loss_scale=2.0**10),
+    "fp16": Precision(torch.float32, torch.float16, loss_scale=2.0**15),
     "fp64": Precision(torch.float64),
     "default": Precision(torch.float32, tf32=None),  # as PyTorch comes: products in float32, convolutions in TF32
 }
@@ -51,10 +52,11 @@ def framework_info() -> FrameworkInfo:
     return FrameworkInfo(
         name="pytorch",
         version=torch.__version__,
-        devices=("cpu", *(f"cuda:{i}" for i in range(gpus))),
+        devices=("cpu", *(f"cuda:{i}" for i in range(gpus)), *(("mps",) if torch.backends.mps.is_available() else ())),
         precisions=tuple(name for name in PRECISIONS if name not in lacking),
         executions=("eager", "compiled") if compiler else ("eager",),
         default_execution="eager",
+        data_parallel=("cpu", "cuda") if torch.distributed.is_available() else (),
         versions=_versions(),
     )
 
@@ -72,10 +74,12 @@ def apply(plan: Plan) -> torch.device:
 
     Raises UnsupportedError for a device, precision or execution that is not there.
     """
-    problem = framework_info().refusal(plan.precision, plan.execution) or _missing_device(plan)
+    info, advice = framework_info(), "install a CUDA build of PyTorch (https://pytorch.org/get-started)"
+    problem = info.refusal(plan.precision, plan.execution) or info.device_refusal(plan, advice)
     if problem:
         raise UnsupportedError(problem)
-    torch.set_num_threads(plan.threads)
+    # Several devices share the CPU's threads: each has a process of its own.
+    torch.set_num_threads(max(1, plan.threads // plan.num_devices) if not plan.accelerated else plan.threads)
     tf32 = PRECISIONS[plan.precision].tf32
     # Two switches with different defaults (products off, convolutions on); both set, so that fp32 means float32.
     if tf32 is not None:
@@ -86,18 +90,13 @@ def apply(plan: Plan) -> torch.device:
     # so its speed would depend on how long it had been measured. Threads inherit the setting when PyTorch starts them.
     torch.set_flush_denormal(tf32 is not None)
     torch.backends.cudnn.benchmark = True
-    return torch.device("cuda", 0) if plan.accelerated else torch.device("cpu")
+    return device_of(plan, 0)
 
 
-def _missing_device(plan: Plan) -> str:
-    if not plan.accelerated:
-        return "tf32 needs a GPU: use fp32 on the CPU" if plan.precision == "tf32" else ""
-    if plan.device.startswith("cuda") and torch.cuda.is_available():
-        return ""
-    return (
-        f"pytorch {torch.__version__} sees no device {plan.device!r}: use 'cpu', or install a CUDA build of PyTorch "
-        "(https://pytorch.org/get-started) and check that nvidia-smi lists the GPU"
-    )
+def device_of(plan: Plan, rank: int) -> torch.device:
+    """The device of one of the processes that share a plan's batches."""
+    kind = kind_of(plan.device)
+    return torch.device(kind, rank) if kind == "cuda" else torch.device(kind)
 
 
 def read_back(execution: str) -> dict[str, str]:

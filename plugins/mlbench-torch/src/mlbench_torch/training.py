@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,18 @@ import torch.nn.functional as F  # noqa: N812
 from attrs import frozen
 from torch import Tensor, nn
 
-from mlbench_core.architecture import Parameter, Weights
+from mlbench_core.architecture import Weights
 from mlbench_core.hookspecs import Batch, Gradients
+from mlbench_core.record import MemoryReading
 from mlbench_core.trial import Plan
-from mlbench_torch import settings, weights
+from mlbench_torch import layout, memory, settings
 from mlbench_torch.lowering import Model, is_image
+from mlbench_torch.optimizer import Update, knobs, make_optimizer, make_scaler, make_update
 from mlbench_torch.running import running_variances
 from mlbench_torch.settings import Precision
+
+BACKWARD_SCALE = 2.0**10
+"""Of single backward passes in float16, whose cotangents may be larger than a loss's: a power of two, so exact."""
 
 
 @frozen
@@ -34,15 +39,22 @@ class Placed:
 
 
 class Session:
-    """One model in training and inference. The optimiser's learning rate is a Python float, so in double precision."""
+    """One model in training and inference. The optimiser's learning rate is a Python float, so in double precision.
 
-    def __init__(self, model: Model, initial: Weights, plan: Plan) -> None:
-        self.plan = plan
-        self.device = settings.apply(plan)
+    rank: which of the plan's devices this process has, if several share each batch: see distributed.py. `training_forward` is
+    `forward`, or what sums gradients over all of them on the way back.
+    """
+
+    def __init__(self, model: Model, initial: Weights, plan: Plan, rank: int = 0) -> None:
+        self.plan, self.rank = plan, rank
+        settings.apply(plan)
+        self.device = settings.device_of(plan, rank)
+        on_gpu = self.device.type == "cuda"
+        self.copies = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
         self.precision = settings.PRECISIONS[plan.precision]
-        self.model = weights.place(model, self.device, self.precision.dtype)
+        self.model = layout.place(model, self.device, self.precision.dtype)
         self.module = self.model.module
-        weights.write(self.model, initial)
+        layout.write(self.model, initial)
         self.running = running_variances(self.model)
         self.samples = plan.batch_size
         self.trained = [
@@ -50,10 +62,10 @@ class Session:
             for parameter in model.architecture.parameters()
             if parameter.trainable
         ]
-        self.forward = _forward(self.module, plan.execution, self.device, self.precision)
+        self.forward = wrapped(self.module, plan.execution, self.device, self.precision)
+        self.training_forward = self.forward
         self.inferring = False
         self.loss = _loss(self.precision)
-        self.backward = _backward([native for _, native in self.trained], self.precision)
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -61,8 +73,14 @@ class Session:
 
         None to infer: the first optimiser imports PyTorch's compiler, 800 modules, and a process that holds them infers slower.
         """
-        self.optimizer = _optimizer(self.plan, self.trained) if self.plan.task == "train" else None
-        torch.manual_seed(self.plan.seed)
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.scaler: torch.amp.GradScaler | None = None
+        self.update: Update | None = None
+        if self.plan.task == "train":
+            self.optimizer = make_optimizer(self.plan.optimizer, self.trained, self.plan.tuned)
+            self.scaler = make_scaler(self.precision, self.device)
+            self.update = make_update(self.optimizer, self.scaler)
+        torch.manual_seed(self.plan.seed + self.rank)
 
     def place(self, batch: Batch) -> Placed:
         """The batch on the device. On a CPU it shares the arrays' memory where they are writeable and in the right type."""
@@ -77,22 +95,28 @@ class Session:
         tensor = torch.from_numpy(np.require(array, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
         if self.device.type == "cpu":
             return tensor
-        # From pinned memory the copy queues behind the running steps; from pageable memory it would wait for them.
-        return tensor.pin_memory().to(self.device, non_blocking=True)
+        pinned = tensor.pin_memory()  # a copy from pageable memory would wait for the running steps
+        if self.copies is None:
+            return pinned.to(self.device, non_blocking=True)
+        # On a stream of its own the copy runs beside the steps that are queued, and only what uses it waits for it.
+        with torch.cuda.stream(self.copies):
+            moved = pinned.to(self.device, non_blocking=True)
+        computing = torch.cuda.current_stream(self.device)
+        computing.wait_stream(self.copies)
+        moved.record_stream(computing)
+        return moved
 
     def train_step(self, batch: Placed) -> Tensor:
         """One update; the loss before it, (), on the device."""
-        optimizer = self.optimizer
-        assert optimizer is not None, "this session was made to infer"
+        update = self.update
+        assert update is not None, "this session was made to infer"
         if not self.module.training:
             self.module.train()
         if batch.size != self.samples:
             self._settle()
             self.samples = batch.size
-        loss = self.loss(self.forward(batch.x), batch.y)
-        self.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad()
+        loss = self.loss(self.training_forward(batch.x), batch.y)
+        update(loss)
         return loss.detach()
 
     def infer(self, batch: Placed) -> Tensor:
@@ -139,7 +163,7 @@ class Session:
             target, upstream = output, torch.from_numpy(cotangent).to(output)
         sources = [native for _, native in self.trained]
         sources += [x] if x.requires_grad else []
-        scale = self.precision.loss_scale
+        scale = BACKWARD_SCALE if self.precision.loss_scale else 1.0
         found = torch.autograd.grad(target, sources, upstream * scale, materialize_grads=True)
         with torch.no_grad():
             for buffer, before in buffers:
@@ -149,7 +173,7 @@ class Session:
             loss=target.item() if cotangent is None else None,
             inputs=_image_to_tree(found[-1] / scale).cpu().numpy() if x.requires_grad else None,
             parameters={
-                parameter.name: weights.to_tree(gradient / scale, parameter, self.model.bindings[parameter.name])
+                parameter.name: layout.to_tree(gradient / scale, parameter, self.model.bindings[parameter.name])
                 for (parameter, _), gradient in zip(self.trained, found, strict=False)
             },
         )
@@ -159,7 +183,7 @@ class Session:
         self._settle()
         bindings = self.model.bindings
         table = self.model.architecture.parameters()
-        return {p.name: weights.to_tree(bindings[p.name].native, p, bindings[p.name]) for p in table}
+        return {p.name: layout.to_tree(bindings[p.name].native, p, bindings[p.name]) for p in table}
 
     def knobs(self) -> dict[str, str]:
         """Process-wide settings, and those of this session's own model and optimiser."""
@@ -168,9 +192,8 @@ class Session:
         return settings.read_back(self.plan.execution) | {
             "parameters": str(self.precision.dtype).removeprefix("torch."),
             "autocast": str(self.precision.autocast).removeprefix("torch."),
-            "loss_scale": str(self.precision.loss_scale),
             "memory_format": "channels_last" if images and last else "contiguous",
-            **({} if self.optimizer is None else _knobs(self.optimizer)),
+            **({} if self.optimizer is None else knobs(self.optimizer, self.scaler)),
         }
 
     def compilations(self) -> int:
@@ -199,6 +222,12 @@ class Session:
         """Waits for all work queued on the device; a CPU is done when it returns."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def memory(self) -> list[MemoryReading]:
+        """The counters of the device's allocator."""
+        return memory.readings(self.device)
 
     def close(self) -> None:
         """Drops the model, the optimiser and compiled code, and gives the device's memory back. Unusable afterwards."""
@@ -222,9 +251,10 @@ def _image_to_tree(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1) if x.dim() == 4 else x
 
 
-def _forward(
+def wrapped(
     module: nn.Module, execution: str, device: torch.device, precision: Precision
 ) -> Callable[[Tensor], Tensor]:
+    """The module's forward pass as the plan executes it, in the types that the precision asks for."""
     # One graph per batch shape. By default PyTorch answers the second shape with a graph for any, which would then
     # serve the first shape too, and not as fast.
     run: Callable[[Tensor], Tensor] = torch.compile(module, dynamic=False) if execution == "compiled" else module
@@ -243,38 +273,3 @@ def _loss(precision: Precision) -> Callable[[Tensor, Tensor], Tensor]:
     if precision.autocast is None:
         return F.cross_entropy
     return lambda logits, labels: F.cross_entropy(logits.float(), labels)
-
-
-def _backward(parameters: Sequence[Tensor], precision: Precision) -> Callable[[Tensor], None]:
-    if precision.loss_scale == 1:
-        return torch.Tensor.backward
-    scale = precision.loss_scale
-
-    def scaled(loss: Tensor) -> None:
-        (loss * scale).backward()  # type: ignore[no-untyped-call]
-        torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], 1 / scale)
-
-    return scaled
-
-
-def _knobs(optimizer: torch.optim.Optimizer) -> dict[str, str]:
-    group = optimizer.param_groups[0]
-    return {
-        "optimizer": type(optimizer).__name__,
-        # None: PyTorch's own choice, which is foreach on a GPU.
-        "optimizer_foreach": str(group["foreach"]),
-        "optimizer_fused": str(group["fused"]),
-    }
-
-
-def _optimizer(plan: Plan, trained: Sequence[tuple[Parameter, Tensor]]) -> torch.optim.Optimizer:
-    """Decay on the parameters that the tree's rule names; foreach and fused are PyTorch's own choice, as for its users."""
-    rule = plan.optimizer
-    decay = [native for parameter, native in trained if rule.decays(parameter)]
-    rest = [native for parameter, native in trained if not rule.decays(parameter)]
-    both = [{"params": decay, "weight_decay": rule.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    groups = [group for group in both if group["params"]]
-    if rule.name == "sgd":
-        return torch.optim.SGD(groups, lr=rule.learning_rate, momentum=rule.momentum)
-    betas = (rule.beta1, rule.beta2)
-    return torch.optim.AdamW(groups, lr=rule.learning_rate, betas=betas, eps=rule.epsilon)

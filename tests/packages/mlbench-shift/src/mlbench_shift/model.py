@@ -29,4 +29,10 @@ def shift_mlp(input_shape: Shape, num_classes: int) -> Architecture:
     root = Sequential(
         {"hidden": Dense(64), "shift": ShiftScale(3), "relu": Activation("relu"), "head": Dense(num_classes)}
     )
-    return Architecture("shift-mlp", root, input_shape, num_classes, Optimizer("sgd", learning_rate=2**-5))
+    return Architecture(
+        name="shift-mlp",
+        root=root,
+        input_shape=input_shape,
+        num_classes=num_classes,
+        optimizer=Optimizer(name="sgd", learning_rate=2**-5),
+    )

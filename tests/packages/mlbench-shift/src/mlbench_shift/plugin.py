@@ -12,4 +12,4 @@ def register_models() -> list[ModelDescriptor]:
         "mlbench_shift.model:shift_mlp",
         lowerings={framework: f"mlbench_shift.{module}" for framework, module in FRAMEWORKS.items()},
     )
-    return [ModelDescriptor("shift-mlp", source, takes="vector", description="an MLP with a cyclic shift")]
+    return [ModelDescriptor(name="shift-mlp", source=source, takes="vector", description="an MLP with a cyclic shift")]

@@ -1,6 +1,7 @@
 """The hooks of the toy framework. Its model is a list of [kernel, bias] with ReLU in between.
 
-The environment variable TOY_FAULT makes the tenth training step go wrong: raise, crash, hang, or nan.
+The environment variable TOY_FAULT makes the tenth training step go wrong: raise, crash, hang, or nan. TOY_VERSION is the
+version that it says it has.
 """
 
 import os
@@ -28,7 +29,14 @@ class Session:
 
 @hookimpl
 def framework_info() -> FrameworkInfo:
-    return FrameworkInfo("toy", "1.0", ("cpu",), ("fp32",), ("eager",), "eager")
+    return FrameworkInfo(
+        name="toy",
+        version=os.environ.get("TOY_VERSION", "1.0"),
+        devices=("cpu",),
+        precisions=("fp32",),
+        executions=("eager",),
+        default_execution="eager",
+    )
 
 
 @hookimpl

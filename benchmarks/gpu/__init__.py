@@ -1,0 +1,1 @@
+"""Instruments that need a GPU."""

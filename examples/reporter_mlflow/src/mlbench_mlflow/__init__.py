@@ -1,0 +1,1 @@
+"""Runs of mlbench in MLflow."""

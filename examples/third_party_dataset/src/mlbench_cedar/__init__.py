@@ -1,0 +1,1 @@
+"""The data set cedar in mlbench."""

@@ -1,0 +1,1 @@
+"""The optimiser Lion in mlbench."""

@@ -1,0 +1,1 @@
+"""The reporter dune in mlbench."""

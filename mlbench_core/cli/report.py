@@ -1,0 +1,54 @@
+"""`mlbench report`."""
+
+from __future__ import annotations
+
+import gc
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+GARBAGE = 5_000
+"""Values made until Python looks for cycles among them, seven times its default: a report makes millions that live to its end,
+and looking through them again and again took a fifth of its time."""
+
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+
+
+def report(
+    results: Annotated[Path, typer.Option(help="A results file, or the folder of a run.")],
+    output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+    title: Annotated[str | None, typer.Option(help="Its title; else the frameworks' names.")] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", help="One HTML file, or RESULTS.md and ANALYSIS.md.")
+    ] = Format.HTML,
+    no_charts: Annotated[bool, typer.Option("--no-charts", help="Leave the charts out of the HTML.")] = False,
+) -> None:
+    """Write a report of a run: who is ahead, how sure that is, what to distrust, and every figure behind it."""
+    from mlbench_core.errors import ResultsError
+    from mlbench_core.report.headline import title_of
+    from mlbench_core.results.storage import NAME, load
+
+    gc.set_threshold(GARBAGE)
+    found = load(results)
+    source = results / NAME if results.is_dir() else results
+    name = title_of(found) if title is None else title
+    try:
+        if format_ is Format.HTML:
+            from mlbench_core.report.html import write_html
+
+            written = write_html(found, output, name, source=source, with_charts=not no_charts)
+        else:
+            from mlbench_core.report.markdown import write_markdown
+
+            written = write_markdown(found, output, name)
+    except OSError as error:
+        raise ResultsError(f"--output: cannot write to {str(output)!r}: {error.strerror}") from None
+    for path in written:
+        print(path)

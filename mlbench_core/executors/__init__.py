@@ -1,0 +1,1 @@
+"""Executors: what has a request executed, one process per request. The contract is `mlbench_core.executor`."""

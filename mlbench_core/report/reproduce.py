@@ -1,0 +1,69 @@
+"""The commands that make the same measurements again, or more of them."""
+
+from __future__ import annotations
+
+import shlex
+
+from attrs import frozen
+
+from mlbench_core.results import Results
+from mlbench_core.results.groups import Group
+
+RESULTS = "benchmark_results.json"
+"""A results file holds the whole configuration, and `mlbench run --config` takes it from there."""
+
+
+@frozen
+class Command:
+    """What it does, and the line to type in the folder of the results file."""
+
+    purpose: str
+    line: str
+
+
+def reproduce(results: Results) -> tuple[Command, ...]:
+    """All of the run again; the same with enough blocks for a verdict; one command per model."""
+    blocks = blocks_of(results)
+    found = [Command("all of it again", _line(output="again"))]
+    wanted = blocks_wanted(results)
+    if wanted is not None and wanted > blocks:
+        purpose = f"with {wanted} blocks, which are expected to decide every comparison that is still open"
+        found.append(Command(purpose, _line(blocks=wanted, output="more-blocks")))
+    models = dict.fromkeys(record.trial.model for record in results.records)
+    if len(models) > 1:
+        found += [Command(f"{model} alone", _line(models=model, output=f"again-{model}")) for model in models]
+    return tuple(found)
+
+
+def more_blocks(group: Group, blocks: int) -> str:
+    """The command that repeats one group's comparison with that many blocks."""
+    sizes = {"batch_sizes": group.batch_size} if group.task == "train" else {}
+    return _line(
+        models=group.model,
+        devices=group.device,
+        precision=group.precision,
+        blocks=blocks,
+        output="more-blocks",
+        **sizes,
+    )
+
+
+def blocks_of(results: Results) -> int:
+    """How many blocks have at least begun."""
+    return 1 + max((record.trial.block for record in results.records), default=-1)
+
+
+def blocks_wanted(results: Results) -> int | None:
+    """The blocks after which every open comparison by a primary metric should be decided; 10 where a single block tells
+    nothing yet; None if none is open or it cannot be told."""
+    open_ = [c for c in results.comparisons if c.primary and c.verdict == "inconclusive"]
+    if open_ and blocks_of(results) == 1:
+        return 10
+    return max((c.blocks_needed for c in open_ if c.blocks_needed is not None), default=None)
+
+
+def _line(**options: object) -> str:
+    words = ["mlbench", "run", "--config", RESULTS]
+    for name, value in options.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)

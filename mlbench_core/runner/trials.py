@@ -1,0 +1,114 @@
+"""Runs the trials of a suite, and keeps what one of them finds out for the next: offers, calibrations, machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from mlbench_core.config import Config
+from mlbench_core.entry import Entry, shown_framework
+from mlbench_core.executor import Place, Running, Setting, record_of, trial_request
+from mlbench_core.hookspecs import FrameworkInfo
+from mlbench_core.record import Record
+from mlbench_core.registry import Registry
+from mlbench_core.results.results import machine_key
+from mlbench_core.runner.asking import ask
+from mlbench_core.runner.connected import Connected
+from mlbench_core.runner.lanes import Block, Records
+from mlbench_core.runner.preparation import Prepared, pair_of
+from mlbench_core.runner.turns import in_turns
+from mlbench_core.serialize import from_json
+from mlbench_core.trial import Calibration, Job, Trial
+
+OnEvent = Callable[[Trial, dict[str, Any]], None]
+
+
+class TrialRunner:
+    """Has trials run by the configuration's executor.
+
+    executor: that. entries: the frameworks that run, by what each is called, which is what they go by here. offered: what
+    they have said of themselves, by name and device. calibrated: by arm. machines: facts by the key that records name. here:
+    the key of the machine that the executor's descriptor tells of.
+    """
+
+    def __init__(self, config: Config, registry: Registry, folder: Path) -> None:
+        self._config, self._registry, self._folder = config, registry, folder
+        self.executor = Connected(registry.executor(config.executor), config.executor_options)
+        self.entries: dict[str, Entry] = {}
+        self.offered: dict[tuple[str, str], FrameworkInfo] = {}
+        self.calibrated: dict[Trial, Calibration] = {}
+        self.machines: dict[str, dict[str, Any]] = {}
+        self.here = ""
+
+    def ask(self, entry: Entry, device: str) -> FrameworkInfo | str:
+        """What a framework says of itself on a device, or why it cannot be asked."""
+        info, problem = ask(self.executor.run, entry.name, device, entry.python)
+        if info is None:
+            return problem
+        self.offered[entry.shown, device] = info
+        return info
+
+    def ask_named(self, name: str, device: str) -> FrameworkInfo | str:
+        """The same of the entry that is called so."""
+        return self.ask(self.entries[name], device)
+
+    def run_block(self, trials: Block, place: Place, data: Prepared, output: Path, tell: OnEvent) -> Records:
+        """The records of arms that stand side by side, as they end, and what to wait for meanwhile: on a CPU in turns,
+        elsewhere one after the other.
+
+        A GPU's memory, utilisation and energy belong to one worker at a time.
+        """
+        share = trials[0].device == "cpu" and trials[0].measure.turn_seconds > 0 and len(trials) > 1
+        running = [self._run(trial, place, data, share, output, tell) for trial in trials]
+        for group in [running] if share else [[one] for one in running]:
+            for item in in_turns(group):
+                yield item if isinstance(item, Future) else item[1]
+
+    def _run(
+        self, trial: Trial, place: Place, data: Prepared, takes_turns: bool, output: Path, tell: OnEvent
+    ) -> Running[Record]:
+        tell(trial, {"event": "start"})
+        pair = pair_of(trial)
+        if pair in data.faults:
+            return Record(trial=trial, status="failed", reason=data.faults[pair])
+        entry = self.entries[shown_framework(trial)]
+        offered = self.offered.get((entry.shown, trial.device))
+        problem = offered.refusal(trial.precision, trial.execution) if offered else ""
+        if problem:  # an earlier worker has said so already: no need to start another
+            return Record(trial=trial, status="unsupported", reason=problem)
+
+        def follow(event: dict[str, Any]) -> None:
+            if event["event"] == "info":
+                self.offered[entry.shown, trial.device] = from_json(event["info"], FrameworkInfo)
+            tell(trial, event)
+
+        setting = Setting(
+            python=entry.python,
+            time_limit_s=self._config.time_limit_s,
+            phase_limit_s=self._config.phase_limit_s,
+            log=output / "logs" / f"{trial.label}-{trial.key[:6]}.log",
+            on_event=follow,
+            folder=self._folder,
+            place=place.name,
+        )
+        source = self._registry.trained_with(trial.optimizer, trial.model).source
+        known = self.calibrated.get(trial.arm)
+        folder = str(data.folders[pair])
+        job = Job(trial=trial, model=source, data=folder, calibration=known, takes_turns=takes_turns)
+        outcome = yield from self.executor.run(trial_request(job), setting)
+        record = evolve(record_of(job, outcome, self._machine(outcome.machine)), notes=data.notes[pair])
+        if record.measured.calibration is not None:
+            self.calibrated.setdefault(trial.arm, record.measured.calibration)
+        return record
+
+    def _machine(self, facts: dict[str, Any] | None) -> str:
+        """The key of the machine that a worker ran on, whose facts are kept once."""
+        if facts is None:
+            return self.here
+        key = machine_key(facts)
+        self.machines[key] = facts
+        return key

@@ -1,0 +1,181 @@
+"""The words of a report: who is ahead, what is recommended, what would have to be run, and when nothing may be said."""
+
+import pytest
+from made import made
+
+from mlbench_core import Results
+from mlbench_core.report.advice import Advice, advice, said_once
+from mlbench_core.report.headline import answers, headline
+from mlbench_core.report.reproduce import blocks_wanted, more_blocks, reproduce
+from mlbench_core.results.compared import LATENCY, TRAINING
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return made(models=["mlp", "resnet18"])
+
+
+def of(results: Results, use: str) -> list[Advice]:
+    return [one for one in advice(results) if one.use.startswith(use)]
+
+
+def test_the_first_screen_says_what_was_compared_and_where(results: Results) -> None:
+    found = headline(results)
+    assert found.compared == (
+        "pytorch, tensorflow and jax on mlp and resnet18; cpu; training at batch size 32 and 64; fp32; 10 blocks."
+    )
+    assert found.machines == ("Made CPU @ 2.0 GHz, 2 of 2 CPUs, 24 GB memory, Python 3.11.7, Linux-6.1-x86_64",)
+    assert found.parity == "All 6 models are proven to compute what the NumPy reference computes."
+    assert found.doubts == ()
+    # 2 models x (2 batch sizes in training + inference) x 3 pairs
+    assert sum(found.counts.values()) == 18
+
+
+def test_an_answer_names_the_leader_each_ratio_and_its_interval(results: Results) -> None:
+    found = [a for a in answers(results) if a.metric == TRAINING.name]
+    assert len(found) == 4
+    first = found[0]
+    assert first.heading == "training of mlp on cpu, batch size 32, fp32"
+    assert first.decided
+    # Made with speeds of 1, 0.8 and 1.25, and 1 % noise in each of ten blocks.
+    assert first.text.startswith("jax is 1.2")
+    assert "times as fast as pytorch (95 % interval 1.2" in first.text
+    assert "times as fast as tensorflow (95 % interval 1.5" in first.text
+    assert first.text.endswith("pytorch needs 26 % less memory than jax.")  # 432 of 582 MB
+
+
+def test_the_answer_is_the_comparison_s_own(results: Results) -> None:
+    pair = next(c for c in results.comparisons if c.metric == LATENCY.name and {c.a, c.b} == {"jax", "pytorch"})
+    answer = next(a for a in answers(results) if (a.group, a.metric) == (pair.group, pair.metric))
+    seen = pair.seen_from("jax")
+    assert seen.ratio is not None
+    assert f"{seen.ratio.value:.2f} times as fast as pytorch" in answer.text
+
+
+def test_swapping_sides_inverts_everything(results: Results) -> None:
+    for pair in results.comparisons:
+        swapped = pair.seen_from(pair.b)
+        assert (swapped.a, swapped.b) == (pair.b, pair.a)
+        assert swapped.seen_from(pair.a).verdict == pair.verdict
+        if pair.ratio is not None:
+            assert swapped.ratio is not None
+            assert swapped.ratio.value == pytest.approx(1 / pair.ratio.value, rel=1e-12)
+    with pytest.raises(ValueError, match="neither"):
+        results.comparisons[0].seen_from("nobody")
+
+
+def test_one_block_proves_nothing_and_says_what_would() -> None:
+    one = made(models=["mlp"], blocks=1)
+    found = headline(one)
+    assert any(doubt.startswith("One block shows no difference") for doubt in found.doubts)
+    assert not any(answer.decided for answer in found.answers)
+    assert all("one block, so no interval" in answer.text for answer in found.answers)
+    for given in advice(one):
+        assert given.arms == ()
+    assert of(one, "training throughput")[0].command == (
+        "mlbench run --config benchmark_results.json --models mlp --devices cpu --precision fp32 --blocks 10 "
+        "--output more-blocks --batch-sizes 32"
+    )
+
+
+def test_no_recommendation_without_verdicts_even_if_the_estimate_is_far_from_one() -> None:
+    """Two blocks with 30 % noise: jax looks far ahead, and nothing is shown."""
+    noisy = made(frameworks=["pytorch", "jax"], models=["mlp"], batch_sizes=[32], blocks=2, noise=0.3)
+    (given,) = of(noisy, "training throughput")
+    assert given.arms == ()
+    assert given.text.startswith("No recommendation")
+
+
+@pytest.mark.parametrize(
+    ("use", "arms"),
+    [
+        ("training throughput", {("jax",)}),
+        ("time to a trained model", {("pytorch",), ("jax",)}),  # 1,000 steps of the MLP end before jax has caught up
+        ("online inference", {("jax",)}),
+        ("little memory", {("pytorch",)}),
+    ],
+)
+def test_recommendations_follow_the_verdicts(results: Results, use: str, arms: set[tuple[str, ...]]) -> None:
+    found = of(results, use)
+    assert {one.arms for one in found} == arms
+    for one in found:
+        assert "95 % interval" in one.text
+        assert one.scope.endswith("on this machine")
+        assert one.command == ""
+
+
+def test_what_was_not_measured_says_what_it_takes(results: Results) -> None:
+    for use, takes in (
+        ("batch inference", "inference_batch_size above 1"),
+        ("little energy", "a GPU"),
+        ("a well-used", "a GPU"),
+    ):
+        (one,) = of(results, use)
+        assert one.arms == ()
+        assert takes in one.text
+
+
+def test_a_gpu_fills_energy_and_utilisation() -> None:
+    found = made(models=["mlp"], batch_sizes=[32], devices=["cuda:0"])
+    assert of(found, "little energy")[0].arms == ("jax",)  # the same power, a quarter faster
+    assert of(found, "a well-used")[0].arms == ("jax", "pytorch", "tensorflow")  # made alike
+    assert "are equivalent" in of(found, "a well-used")[0].text
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"unstable": ["jax"]}, "jax (unstable: spread)"),
+        ({"failed": ["jax"]}, "jax (failed)"),
+        ({"not_comparable": ["jax"]}, "jax (not comparable)"),
+    ],
+)
+def test_only_verified_and_stable_arms_are_recommended(options: dict[str, list[str]], why: str) -> None:
+    found = made(models=["mlp"], batch_sizes=[32], **options)  # type: ignore[arg-type]
+    (one,) = of(found, "training throughput")
+    assert one.arms == ("pytorch",)
+    assert why in one.text
+
+
+def test_unverified_runs_recommend_nothing() -> None:
+    found = made(models=["mlp"], batch_sizes=[32], verified=False)
+    assert all(one.arms == () for one in advice(found))
+    assert headline(found).parity.startswith("Not verified")
+
+
+def test_doubts_come_worst_first() -> None:
+    found = headline(made(models=["mlp"], failed=["jax"], unstable=["pytorch"], interrupted=True))
+    assert found.doubts[0].startswith("The run was interrupted")
+    assert "trials of jax failed: RuntimeError: made to fail" in found.doubts[1]
+    assert any(doubt.startswith("Unstable (spread): pytorch") for doubt in found.doubts[2:])
+
+
+def test_commands_to_reproduce(results: Results) -> None:
+    assert [command.line for command in reproduce(results)] == [
+        "mlbench run --config benchmark_results.json --output again",
+        "mlbench run --config benchmark_results.json --models mlp --output again-mlp",
+        "mlbench run --config benchmark_results.json --models resnet18 --output again-resnet18",
+    ]
+    assert blocks_wanted(results) is None
+    assert blocks_wanted(made(models=["mlp"], blocks=1)) == 10
+
+
+def test_names_in_commands_are_quoted() -> None:
+    hostile = made(frameworks=["a", "b"], models=["$(rm -rf /)"], batch_sizes=[32])
+    line = more_blocks(hostile.comparisons[0].group, 20)
+    assert "--models '$(rm -rf /)'" in line
+
+
+def test_nothing_to_compare_has_no_answers() -> None:
+    alone = made(frameworks=["jax"], models=["mlp"])
+    assert headline(alone).answers == ()
+    assert all(one.arms == () for one in advice(alone))
+
+
+def test_what_holds_for_several_groups_is_said_once() -> None:
+    one = Advice(use="a", arms=(), text="No recommendation.", scope="training of mlp")
+    other = Advice(use="a", arms=(), text="No recommendation.", scope="training of resnet18")
+    third = Advice(use="b", arms=("jax",), text="Take jax.", scope="training of mlp")
+    first, last = said_once([one, other, third])
+    assert (first.scope, first.text) == ("2 groups, the first of them training of mlp", "No recommendation.")
+    assert last == third

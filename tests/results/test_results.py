@@ -1,0 +1,111 @@
+"""What `Results` computes from its records, and in what forms it hands it out."""
+
+import numpy as np
+import pytest
+from attrs import evolve
+from made import made
+
+from mlbench_core import Results
+from mlbench_core.record import Flag, Record
+from mlbench_core.results.flags import trial_flags
+from mlbench_core.results.notebook import MOST
+from mlbench_core.results.tidy import CELL, METRICS, TIDY
+from mlbench_core.thresholds import Limits
+
+
+def test_each_record_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows, comparisons and arms ask for the same flags; on a large file, finding them is what takes the time."""
+    asked: list[int] = []
+
+    def counted(record: Record, limits: Limits) -> list[Flag]:
+        asked.append(id(record))
+        return trial_flags(record, limits)
+
+    monkeypatch.setattr("mlbench_core.results.results.trial_flags", counted)
+    results = made(models=("mlp",), blocks=2)
+    assert results.rows
+    assert results.comparisons
+    assert results.flags
+    assert sorted(asked) == sorted(map(id, results.records))
+
+
+@pytest.fixture(scope="module")
+def run() -> Results:
+    return made(models=("mlp",), batch_sizes=(32, 64), blocks=4, queries=70, unstable=("jax",))
+
+
+def test_a_tidy_frame_has_a_line_per_cell_and_metric(run: Results) -> None:
+    frame = run.to_dataframe(tidy=True)
+    assert list(frame.columns) == list(TIDY)
+    assert not frame.duplicated([*CELL, "metric"]).any()
+    assert set(frame["metric"]) <= {metric.name for metric in METRICS}
+    assert len(frame.groupby(list(CELL))) == 6
+    known = frame[frame["blocks"] > 1]
+    assert ((known["low"] <= known["value"]) & (known["value"] <= known["high"])).all()
+    once = frame[frame["blocks"] == 1]  # only the first block trains for real
+    assert {"train_time_per_epoch", "final_val_accuracy"} <= set(once["metric"])
+    assert once[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_tidy_line_is_what_student_says(run: Results) -> None:
+    """Values by hand: the geometric mean of the blocks' rates, t on 3 degrees of freedom on their logarithms."""
+    frame = run.to_dataframe(tidy=True)
+    (line,) = frame[
+        (frame["framework"] == "pytorch") & (frame["batch_size"] == 64) & (frame["metric"] == "samples_per_second")
+    ].to_dict("records")
+    rates = [r.samples_per_second for r in run.rows if (r.framework, r.batch_size) == ("pytorch", 64)]
+    logs = np.log(np.array(rates, float))
+    half = 3.182446 * logs.std(ddof=1) / 2
+    assert (line["unit"], line["blocks"]) == ("1/s", 4)
+    expected = tuple(np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]))
+    assert (line["value"], line["low"], line["high"]) == pytest.approx(expected, rel=1e-6)  # as exact as 3.182446 is
+
+
+def test_shares_and_counts_may_be_0_in_a_tidy_frame(run: Results) -> None:
+    frame = run.to_dataframe(tidy=True)
+    outliers = frame[frame["metric"] == "outliers"]
+    assert len(outliers) == 6
+    assert (outliers["value"] >= 0).all()
+
+
+def test_an_impossible_speed_is_in_no_tidy_line() -> None:
+    found = made(models=("mlp",), batch_sizes=(32,), blocks=2)
+    records = [
+        evolve(r, measured=evolve(r.measured, read_back_s=1.0)) if r.trial.framework == "jax" else r
+        for r in found.records
+    ]
+    found = evolve(found, records=tuple(records))
+    assert {row.status for row in found.rows if row.framework == "jax"} == {"rejected"}
+    assert set(found.to_dataframe(tidy=True)["framework"]) == {"pytorch", "tensorflow"}
+
+
+def test_results_of_nothing_have_frames_and_html() -> None:
+    nothing = Results(records=(), config={}, machines={})
+    assert list(nothing.to_dataframe(tidy=True).columns) == list(TIDY)
+    assert "<table" in nothing._repr_html_()
+
+
+def test_a_notebook_shows_cells_and_sentences(run: Results) -> None:
+    text = run._repr_html_()
+    assert text.count("<tr") == 1 + 6
+    assert text.count("<li>") == sum(comparison.primary for comparison in run.comparisons)
+    assert run.comparisons[0].describe() in text
+    assert "interrupted" not in text
+    assert "The run was interrupted" in evolve(run, interrupted=True)._repr_html_()
+
+
+def test_names_in_a_notebook_are_text() -> None:
+    hostile = ("<script>alert(1)</script>", "\u202egnp.exe", "two\nlines")
+    text = made(frameworks=hostile, models=("<img src=x>",), batch_sizes=(32,), blocks=2)._repr_html_()
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert r"\u202egnp.exe" in text
+
+
+def test_a_notebook_is_not_flooded() -> None:
+    many = made(models=tuple(f"model{n}" for n in range(30)), batch_sizes=(32,), blocks=1, queries=1, values=3)
+    text = many._repr_html_()
+    assert text.count("<tr") == 1 + MOST
+    assert text.count("<li>") == MOST
+    assert "The first 50 of 90 cells and of 180 comparisons" in text
