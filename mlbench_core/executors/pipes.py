@@ -62,7 +62,7 @@ class Pipes:
     def __init__(self, process: subprocess.Popen[bytes], events: int, log: Log, stop: int | None = None) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
-        self.ended = self.stopped = self._dead = False
+        self.ended = self.stopped = False
         self._process, self._events, self._log = process, events, log
         self._input, self._output = process.stdin.fileno(), process.stdout.fileno()
         self._lines, self._arrived, self._pending = Lines(), deque[bytes](), bytearray()
@@ -95,10 +95,11 @@ class Pipes:
 
     def move(self, seconds: float) -> bool:
         """Takes and gives what there is; waits for it at most so many seconds. Returns whether anything was taken."""
-        seconds = 0.0 if self._dead else seconds if self._death is not None else min(seconds, LOOK_S)
-        ready = self._selector.select(seconds)
-        taken = [key.fd for key, _ in ready if key.data()]
-        if self._events not in taken and self._process.poll() is not None:
+        # Asked before, not after: what it says with its last breath may come while the rest is taken.
+        dead = self._process.poll() is not None
+        seconds = 0.0 if dead else seconds if self._death is not None else min(seconds, LOOK_S)
+        taken = [key.fd for key, _ in self._selector.select(seconds) if key.data()]
+        if dead and self._events not in taken:
             self.ended = True
         return bool(taken)
 
@@ -177,7 +178,6 @@ class Pipes:
     def _die(self) -> bool:
         assert self._death is not None
         self._forget(self._death)  # it stays readable
-        self._dead = True
         return False
 
 

@@ -87,6 +87,24 @@ def test_much_is_told_while_much_is_said(tmp_path: Path) -> None:
         assert ends.next_line(60.0) == b"%d" % (2**21 + 1)
 
 
+def test_the_last_word_is_heard_whenever_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a look at the pipes in which there was nothing, and the question whether it lives."""
+    code = "print('busy', flush=True); sys.stdin.readline(); os.write(events, b'last\\n'); os._exit(0)"
+    with worker(code, tmp_path / "log") as (process, ends):
+        look = ends._selector.select
+
+        def look_and_dawdle(seconds: float) -> object:
+            found = look(seconds)
+            if [key.fd for key, _ in found] == [ends._output]:
+                ends.tell("say it")
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            return found
+
+        monkeypatch.setattr(ends._selector, "select", look_and_dawdle)
+        assert ends.next_line(30.0) == b"last"
+        assert ends.next_line(30.0) is None
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["by the system", "by looking"])
 def test_a_child_that_keeps_the_pipes_open_does_not_hide_a_death(
     told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
