@@ -35,7 +35,8 @@ class Config:
     frameworks: tuple[str | Entry, ...] = ("all",)
     models: tuple[str, ...] = ("mlp",)
     devices: tuple[str, ...] = ("cpu",)
-    batch_sizes: tuple[int, ...] = (32,)
+    batch_sizes: tuple[int | str, ...] = (32,)
+    """Samples; "auto": the largest batch that fits in all arms of a group."""
     batch_per_device: bool = False
     """Whether several devices train on as many samples each as one would, and not on a share of them."""
     num_epochs: int | dict[str, int] = 5

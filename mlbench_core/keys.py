@@ -153,6 +153,15 @@ def _device(value: object) -> str:
     return name
 
 
+def _batch_size(value: object) -> int | str:
+    if value == "auto":
+        return "auto"
+    try:
+        return _whole(1)(value)
+    except _WrongError as error:
+        raise _WrongError(f"{error}, nor auto" if "whole number" in str(error) else str(error)) from None
+
+
 def _yes_or_no(value: object) -> bool:
     if not isinstance(value, bool):
         raise _WrongError(f"{show(value)} is neither true nor false")
@@ -255,7 +264,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "frameworks": _list(_entry, "[all]"),
     "models": _list(_text, "[mlp]"),
     "devices": _list(_device, "[cpu]"),
-    "batch_sizes": _list(_whole(1), "[32]"),
+    "batch_sizes": _list(_batch_size, "[32]"),
     "batch_per_device": _yes_or_no,
     "num_epochs": _per_model(_whole(1)),
     "dataset": _per_model(_text),

@@ -171,12 +171,33 @@ class Ending:
 
 
 @frozen(kw_only=True)
+class LargestBatch:
+    """The largest batch that an arm trains with, as `batch_sizes: auto` has found it.
+
+    size: in samples, to an eighth; None if nothing fits. failed: the smallest size that was tried and did not fit; None if none
+    was. status: of that probe, "ok" if there was none. reason: what it said, or why nothing larger was tried.
+    """
+
+    size: int | None
+    failed: int | None = None
+    status: Status = "ok"
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.size is None:
+            return f"none was found: {self.reason}"
+        if self.failed is None:
+            return f"{self.size} fits, and no more was tried: {self.reason}"
+        return f"{self.size} fits, {self.failed} does not: {self.reason}"
+
+
+@frozen(kw_only=True)
 class Record:
     """What came of a trial. `reason` is empty when `status` is "ok", else one line that says what to do.
 
     machine: the key of the facts about where it ran, in `Results.machines`. place: the executor's name for where it ran; empty
-    where there is but one place. started: ISO 8601, UTC. notes: what to know of the
-    data it ran on.
+    where there is but one place. started: ISO 8601, UTC. notes: what to know of the data it ran on. largest_batch: None where
+    nobody looked for it.
     """
 
     trial: Trial
@@ -190,6 +211,7 @@ class Record:
     started: str = ""
     log: str = ""
     notes: tuple[Flag, ...] = ()
+    largest_batch: LargestBatch | None = None
 
     def seconds_per_step(self) -> float:
         """The process's own number: the median of its values over their steps. Raises ValueError without values."""

@@ -15,6 +15,8 @@ from mlbench_core.serialize import to_json
 from mlbench_core.thresholds import Measure
 
 Task = Literal["train", "infer"]
+AUTO = 0
+"""The batch size of a trial that trains with the largest batch, until that is found."""
 
 
 @frozen(kw_only=True)
@@ -63,6 +65,7 @@ class Trial:
     dataset: str
     device: str
     batch_size: int
+    """In samples; `AUTO` until the largest is found."""
     precision: str
     execution: str
     task: Task
@@ -88,7 +91,7 @@ class Trial:
     @property
     def label(self) -> str:
         """What a person calls this trial, for progress lines, log names and messages."""
-        parts = [shown_framework(self), self.model, self.device, f"bs{self.batch_size}", self.precision]
+        parts = [shown_framework(self), self.model, self.device, f"bs{self.batch_size or 'auto'}", self.precision]
         if self.execution != "default":
             parts.append(self.execution)
         return "-".join([*parts, self.task, f"b{self.block}"]).replace(":", "").replace("*", "x")

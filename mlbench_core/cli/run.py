@@ -26,7 +26,7 @@ def run(
     skip_frameworks: Annotated[List, typer.Option(help="Frameworks, or labels, to leave out.")] = None,
     models: Annotated[List, typer.Option(help="Models: mlp cnn transformer resnet50 bert-base ..., or all.")] = None,
     devices: Annotated[List, typer.Option(help="Devices: cpu cuda:0 cuda:0-1 ..., or all.")] = None,
-    batch_sizes: Annotated[List, typer.Option(help="Training batch sizes.")] = None,
+    batch_sizes: Annotated[List, typer.Option(help="Training batch sizes, or auto: the largest that fits.")] = None,
     precision: Annotated[List, typer.Option(help="fp32 tf32 bf16 fp16 fp64, or all.")] = None,
     execution: Annotated[List, typer.Option(help="default eager graph compiled, or all.")] = None,
     epochs: Annotated[str | None, typer.Option(help="Epochs of real training.")] = None,

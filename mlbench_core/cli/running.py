@@ -86,6 +86,7 @@ def _run(suite: Suite, verify: bool, follower: Quiet, how: dict[str, bool]) -> t
             follower.note(line)
         if verify and opened.parity is None:
             suite.verify(False, follower.verified)
+        suite.find_batches(follower.note)
         with follower.running(opened.kept.left(suite.trials)) as on_event:
             try:
                 return suite.run(on_event, verify=verify), ""

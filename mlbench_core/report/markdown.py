@@ -20,7 +20,7 @@ from mlbench_core.results.groups import grouped
 from mlbench_core.results.row import BY_NAME
 
 FIGURES = (
-    "samples_per_second", "first_step_s", "time_to_1000_steps_s", "peak_memory_mb", "final_val_accuracy",
+    "samples_per_second", "largest_batch", "first_step_s", "time_to_1000_steps_s", "peak_memory_mb", "final_val_accuracy",
     "inference_latency_p50_ms", "inference_latency_p99_ms", "gpu_utilization_pct", "mfu_pct",
 )  # fmt: skip
 """The columns of figures in the table of arms; one that nothing was measured for is left out."""

@@ -18,8 +18,8 @@ from mlbench_core.results.row import BY_NAME
 
 WHAT = ("model", "device", "batch_size", "precision", "framework", "execution")
 FIGURES = (
-    "samples_per_second", "first_step_s", "peak_memory_mb", "inference_latency_p50_ms", "inference_latency_p99_ms",
-    "final_val_accuracy", "gpu_utilization_pct",
+    "samples_per_second", "largest_batch", "first_step_s", "peak_memory_mb", "inference_latency_p50_ms",
+    "inference_latency_p99_ms", "final_val_accuracy", "gpu_utilization_pct",
 )  # fmt: skip
 START = ("first_step_s", "time_to_100_steps_s", "time_to_1000_steps_s", "time_to_10000_steps_s")
 LIMITS = (

@@ -25,6 +25,7 @@ FIGURES = {
     "samples_per_second": 0,
     "train_time_per_epoch": 2,
     "first_step_s": 5,
+    "largest_batch": 1,
     "final_val_accuracy": 3,
     "peak_memory_mb": 6,
     "gpu_utilization_pct": 9,

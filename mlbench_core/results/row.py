@@ -208,6 +208,15 @@ class Row:
     inference_samples_per_second: Annotated[
         float | None, Column(label="infer. samples/s", unit="1/s", show=count, meaning="inference throughput")
     ] = None
+    largest_batch: Annotated[
+        int | None,
+        Column(
+            label="largest batch",
+            unit="samples",
+            show=whole,
+            meaning="that this framework trains with, to an eighth, where `batch_sizes` is auto",
+        ),
+    ] = None
     step_latency: Annotated[
         Latency | None, Column(label="step", unit="ms", show=two, meaning="of training steps synchronised one by one")
     ] = None

@@ -63,6 +63,8 @@ def rows_of(
         flags += [_of_task(record, flag) for record in both for flag in flags_of(record)]
         flags += [_of_task(record, flag) for record in both for flag in together[record.trial.arm]]
         flags += train.notes
+        if train.largest_batch is not None:
+            flags.append(Flag("largest batch", "note", str(train.largest_batch)))
         rows.append(_with_status(evolve(row, flags=tuple(flags)), train, infer))
     return rows
 
@@ -99,6 +101,7 @@ def _cell(train: Record) -> Row:
         precision=trial.precision,
         execution=train.measured.execution or trial.execution,  # what "default" turned out to be
         block=trial.block,
+        largest_batch=None if train.largest_batch is None else train.largest_batch.size,
     )
 
 

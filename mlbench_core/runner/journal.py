@@ -19,13 +19,15 @@ from mlbench_core.machine.known import MachineFacts
 from mlbench_core.record import Record
 from mlbench_core.results.parts import Part
 from mlbench_core.results.storage import text_of
+from mlbench_core.runner.batches import Found
 from mlbench_core.serialize import to_json
 from mlbench_core.verify.rungs import ParityResult
 
 NAME = "journal.jsonl"
 SCHEMA, SCHEMA_VERSION = "mlbench-journal", 1
-HEADER, RESUMED, MACHINE, PARITY, RECORD = "header", "resumed", "machine", "parity", "record"
-"""The kinds of lines: how the run began, how it was resumed, a machine that was not known, what verification found, a trial."""
+HEADER, RESUMED, MACHINE, PARITY, BATCH, RECORD = "header", "resumed", "machine", "parity", "batch", "record"
+"""The kinds of lines: how the run began, how it was resumed, a machine that was not known, what verification found, the largest
+batch of an arm, a trial."""
 
 
 @frozen(kw_only=True)
@@ -102,6 +104,10 @@ class Journal:
     def add_parity(self, results: tuple[ParityResult, ...]) -> None:
         """Writes what verification found."""
         self._write(PARITY, to_json(results))
+
+    def add_batch(self, found: Found) -> None:
+        """Writes the largest batch of an arm."""
+        self._write(BATCH, to_json(found))
 
     def add(self, record: Record, facts: dict[str, Any]) -> None:
         """Writes a record and waits until the disk has it. facts: about the machine that it names."""

@@ -16,7 +16,9 @@ from mlbench_core.machine.known import MachineFacts
 from mlbench_core.record import Record
 from mlbench_core.results.plausible import implausible
 from mlbench_core.results.strict import MisfitError, structure
+from mlbench_core.runner.batches import Found
 from mlbench_core.runner.journal import (
+    BATCH,
     HEADER,
     MACHINE,
     PARITY,
@@ -42,13 +44,15 @@ class Contents:
     """What a journal holds.
 
     headers: one per part. records: each with the number of its part, from 0, in the order in which they ended; one that was
-    run again is there again. parity: None if the models were not verified. machines: facts by key. torn: whether something
+    run again is there again. parity: None if the models were not verified. batches: the largest, of each arm for which that was
+    looked for. machines: facts by key. torn: whether something
     follows the `end` that was cut off as it was written.
     """
 
     headers: tuple[Header, ...]
     records: tuple[tuple[int, Record], ...]
     parity: tuple[ParityResult, ...] | None
+    batches: tuple[Found, ...]
     machines: dict[str, dict[str, Any]]
     end: End
     torn: bool
@@ -77,6 +81,7 @@ class _Found:
     headers: list[Header] = field(factory=list)
     records: list[tuple[int, Record]] = field(factory=list)
     parity: list[tuple[ParityResult, ...]] = field(factory=list)
+    batches: list[Found] = field(factory=list)
     machines: dict[str, dict[str, Any]] = field(factory=dict)
 
 
@@ -96,6 +101,7 @@ def _contents(path: Path, file: IO[bytes]) -> Contents | None:
         headers=tuple(found.headers),
         records=tuple(found.records),
         parity=found.parity[-1] if found.parity else None,
+        batches=tuple(found.batches),
         machines=found.machines,
         end=End(size=size, sum=last, machines=frozenset(found.machines)),
         torn=size < path.stat().st_size,
@@ -142,6 +148,8 @@ def _take(line: bytes, number: int, before: str, found: _Found) -> str:
         found.machines[value["key"]] = dict(structure(value.get("facts"), MachineFacts, "facts"))
     elif kind == PARITY:
         found.parity.append(structure(value, tuple[ParityResult, ...], "parity"))
+    elif kind == BATCH:
+        found.batches.append(structure(value, Found, "batch"))
     elif kind == RECORD:
         record = structure(value, Record, "record")
         wrong = implausible(record)

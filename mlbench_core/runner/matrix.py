@@ -23,7 +23,7 @@ from mlbench_core.results.groups import group_of, grouped
 from mlbench_core.runner.entries import Elsewhere, entries_of
 from mlbench_core.runner.interpreters import installed_in
 from mlbench_core.runner.offered import Offers, plan, said
-from mlbench_core.trial import Task, Trial
+from mlbench_core.trial import AUTO, Task, Trial
 
 
 @frozen(kw_only=True)
@@ -84,7 +84,8 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
         mine = planned[entry, device]
         if precision not in mine.precisions or execution not in mine.executions:
             continue
-        samples = batch_size * number_of(device) if config.batch_per_device else batch_size
+        samples = AUTO if isinstance(batch_size, str) else batch_size
+        samples *= number_of(device) if config.batch_per_device else 1
         tasks: list[tuple[Task, int, int]] = [("train", samples, each.num_epochs)]
         if number_of(device) == 1:  # several devices share a batch in training; a query is answered by one
             tasks.append(("infer", config.inference_batch_size, 0))
@@ -204,7 +205,7 @@ def _devices(config: Config, around: Surroundings) -> list[str]:
             raise ConfigError(f"devices: there is no {name} here, only {there}{reason}")
     found = list(dict.fromkeys(names))
     for device, batch_size in itertools.product(found, () if config.batch_per_device else config.batch_sizes):
-        if batch_size % number_of(device):
+        if isinstance(batch_size, int) and batch_size % number_of(device):
             raise ConfigError(
                 f"batch_sizes: {batch_size} cannot be shared equally by the {number_of(device)} devices of {device}; "
                 "take a multiple, or batch_per_device: true"

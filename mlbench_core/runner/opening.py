@@ -22,6 +22,7 @@ from mlbench_core.installed import ALIASES, CORE, FRAMEWORKS, find, versions
 from mlbench_core.results.parts import Part
 from mlbench_core.results.results import machine_key
 from mlbench_core.results.storage import NAME as RESULTS
+from mlbench_core.runner.batches import Found, with_batches
 from mlbench_core.runner.folder import Lock, check_free, clear, make_folder
 from mlbench_core.runner.journal import NAME, Header, Journal
 from mlbench_core.runner.journal_reader import Contents, read
@@ -73,14 +74,16 @@ class How:
 class Opened:
     """A folder that is this run's alone until it is closed.
 
-    parity: what verification found in an earlier part; None if nothing. machines: facts by key, of the earlier parts and this
-    one. here: the key of this machine. parts: this one is the last. notes: what to tell before the run goes on.
+    parity: what verification found in an earlier part; None if nothing. batches: the largest that were found, to which those of
+    this part are added. machines: facts by key, of the earlier parts and this one. here: the key of this machine. parts: this
+    one is the last. notes: what to tell before the run goes on.
     """
 
     folder: Path
     journal: Journal
     kept: Kept
     parity: tuple[ParityResult, ...] | None
+    batches: list[Found]
     machines: dict[str, dict[str, Any]]
     here: str
     parts: tuple[Part, ...]
@@ -159,6 +162,7 @@ def open_run(
             journal=Journal(folder / NAME, header),
             kept=NOTHING,
             parity=None,
+            batches=[],
             machines={header.machine: dict(header.facts)},
             here=header.machine,
             parts=(header.part,),
@@ -179,7 +183,7 @@ def _resumed(
     contents: Contents,
     lock: Lock,
 ) -> Opened:
-    then = contents.headers[-1]
+    then, trials = contents.headers[-1], with_batches(trials, contents.batches)
     kept = kept_of(contents, trials, how.retry_failed)
     found = differences(then, now)
     if how.force or not found:
@@ -200,6 +204,7 @@ def _resumed(
         journal=Journal(folder / NAME, now, contents.end),
         kept=kept,
         parity=contents.parity,
+        batches=list(contents.batches),
         machines={**contents.machines, now.machine: contents.machines.get(now.machine, dict(now.facts))},
         here=now.machine,
         parts=(*(header.part for header in contents.headers), now.part),

@@ -22,7 +22,8 @@ from mlbench_core.record import Record
 from mlbench_core.registry import load_registry
 from mlbench_core.results import Results
 from mlbench_core.results.comparisons import unfinished
-from mlbench_core.results.groups import group_of
+from mlbench_core.results.groups import arm_label, group_of
+from mlbench_core.runner.batches import Found, by_arm, missing, with_batches
 from mlbench_core.runner.folder import check_free, make_folder
 from mlbench_core.runner.lanes import Block, Lanes, Records
 from mlbench_core.runner.matrix import Surroundings, available_cpus, block_of, expand, side_by_side
@@ -43,9 +44,9 @@ class Suite:
 
     folder: the working directory when it was made, whose `mlbenchfile.py` it uses; workers start there.
 
-    trials: what will be run, in that order. not_offered: what `all` asked for that a framework does not offer, "jax: eager,
-    graph"; frameworks are asked, each in a process of its own, only if the configuration says `all` for precision, execution or
-    devices with a GPU.
+    trials: what will be run, in that order; with `batch_sizes: auto` a batch has no size until `find_batches` has found it.
+    not_offered: what `all` asked for that a framework does not offer, "jax: eager, graph"; frameworks are asked, each in a
+    process of its own, only if the configuration says `all` for precision, execution or devices with a GPU.
 
     After `run`: rescue: the folder that has the results if the output folder cannot be written. so_far: what there is of
     a run that raised JournalError or ExecutorError.
@@ -67,6 +68,7 @@ class Suite:
         around = Surroundings(frameworks=find(FRAMEWORKS), gpus=gpus, cpus=available_cpus(), offers=self._ask)
         matrix = expand(self.config, self.registry, around, skip_frameworks)
         self.trials, self.not_offered, self._faults = matrix.trials, matrix.not_offered, matrix.faults
+        self._planned = tuple(matrix.trials)
         self._runner.entries = matrix.entries
 
     @cached_property
@@ -99,9 +101,10 @@ class Suite:
             check_free(output)  # said before anything is downloaded
         self.facts  # noqa: B018  # looked at now, before anything loads the machine
         self.prepare()  # what cannot be run leaves no folder behind
-        header = header_of(self.config, self.trials, self._skipped, self.folder, self.facts, verify)
-        self._opened = open_run(output, how, header, self.trials, self._runner.ask_named)
-        return self._opened
+        header = header_of(self.config, self._planned, self._skipped, self.folder, self.facts, verify)
+        self._opened = opened = open_run(output, how, header, self._planned, self._runner.ask_named)
+        self._runner.here, self._runner.machines = opened.here, dict(opened.machines)
+        return opened
 
     def run(
         self,
@@ -139,7 +142,6 @@ class Suite:
 
     def _run(self, opened: Opened, tell: OnEvent, verify: bool) -> Results:
         runner, kept = self._runner, opened.kept
-        runner.here, runner.machines = opened.here, dict(opened.machines)
         runner.calibrated |= kept.calibrations
         data = self.prepare()
         parity = opened.parity or ()
@@ -168,6 +170,7 @@ class Suite:
 
         interrupted = False
         try:
+            self._find_batches(opened, data, lambda _line: None)
             queue, block = kept.left(self.trials), self.config.blocks
             while True:
                 for record in lanes.run(side_by_side(queue), start):
@@ -242,6 +245,25 @@ class Suite:
             with self.registry.as_it_is_now():
                 self._data = prepare_all(self.trials, self.config, self.registry, self._faults, cache, on_download)
         return self._data
+
+    def find_batches(self, on_line: Callable[[str], None] = lambda _line: None) -> None:
+        """With `batch_sizes: auto`, finds the largest batch of each arm, each probe in a process of its own, and gives `trials`
+        their sizes: the largest that fits in all arms of a group. Done by `run` where it was not done before; what an earlier
+        part of the run has found is not looked for again.
+
+        on_line is called with a line for a person before the first probe and for each arm. Raises what `open` does.
+        """
+        self._find_batches(self._opened or self.open(), self.prepare(), on_line)
+
+    def _find_batches(self, opened: Opened, data: Prepared, on_line: Callable[[str], None]) -> None:
+        runner, found = self._runner, opened.batches
+        for group, arms in missing(self._planned, found).items():
+            on_line(f"looking for the largest batch of {group.model} on {group.device} in {group.precision} ...")
+            for arm in arms:
+                found.append(Found(arm, runner.find_batch(arm, len(arms), data, opened.folder)))
+                opened.journal.add_batch(found[-1])
+                on_line(f"largest batch: {arm_label(arm)}: {found[-1].largest}")
+        self.trials, runner.largest = with_batches(self._planned, found), by_arm(self._planned, found)
 
     def _another_block(self, so_far: Results, block: int) -> list[Trial]:
         """The trials of one more block, of that number: of every group with an interval that is not as narrow as asked for.

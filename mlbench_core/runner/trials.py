@@ -10,17 +10,21 @@ from typing import Any
 from attrs import evolve
 
 from mlbench_core.config import Config
+from mlbench_core.data import open_prepared
 from mlbench_core.entry import Entry, shown_framework
+from mlbench_core.errors import ExecutorError
 from mlbench_core.executor import Place, Running, Setting, record_of, trial_request
 from mlbench_core.hookspecs import FrameworkInfo
-from mlbench_core.record import Record
+from mlbench_core.record import LargestBatch, Record
 from mlbench_core.registry import Registry
 from mlbench_core.results.results import machine_key
 from mlbench_core.runner.asking import ask
+from mlbench_core.runner.batches import largest, probe_of, room_of
 from mlbench_core.runner.connected import Connected
 from mlbench_core.runner.lanes import Block, Records
 from mlbench_core.runner.preparation import Prepared, pair_of
-from mlbench_core.runner.turns import in_turns
+from mlbench_core.runner.resume import UNFINISHED
+from mlbench_core.runner.turns import in_turns, run_alone
 from mlbench_core.serialize import from_json
 from mlbench_core.trial import Calibration, Job, Trial
 
@@ -31,8 +35,8 @@ class TrialRunner:
     """Has trials run by the configuration's executor.
 
     executor: that. entries: the frameworks that run, by what each is called, which is what they go by here. offered: what
-    they have said of themselves, by name and device. calibrated: by arm. machines: facts by the key that records name. here:
-    the key of the machine that the executor's descriptor tells of.
+    they have said of themselves, by name and device. calibrated: by arm. largest: the batches that were looked for, by arm.
+    machines: facts by the key that records name. here: the key of the machine that the executor's descriptor tells of.
     """
 
     def __init__(self, config: Config, registry: Registry, folder: Path) -> None:
@@ -41,6 +45,7 @@ class TrialRunner:
         self.entries: dict[str, Entry] = {}
         self.offered: dict[tuple[str, str], FrameworkInfo] = {}
         self.calibrated: dict[Trial, Calibration] = {}
+        self.largest: dict[Trial, LargestBatch] = {}
         self.machines: dict[str, dict[str, Any]] = {}
         self.here = ""
 
@@ -67,6 +72,30 @@ class TrialRunner:
         for group in [running] if share else [[one] for one in running]:
             for item in in_turns(group):
                 yield item if isinstance(item, Future) else item[1]
+
+    def find_batch(self, arm: Trial, arms: int, data: Prepared, output: Path) -> LargestBatch:
+        """The largest batch that an arm trains with, on every kind of machine that there is. arms: of its group."""
+        pair = pair_of(arm)
+        if pair in data.faults:
+            return LargestBatch(size=None, status="failed", reason=data.faults[pair])
+
+        def probe(samples: int) -> Record:
+            for place in self.executor.kinds():
+                record = self._probe(probe_of(arm, samples), place, data, output)
+                if record.status != "ok":
+                    break
+            return record
+
+        def room(record: Record) -> float:
+            return room_of(self.machines.get(record.machine, {}), arms)
+
+        return largest(arm, probe, len(open_prepared(data.folders[pair]).y_train), room)
+
+    def _probe(self, trial: Trial, place: Place, data: Prepared, output: Path) -> Record:
+        record = run_alone(self._run(trial, place, data, False, output, lambda _trial, _event: None))
+        if record.status in UNFINISHED:
+            raise ExecutorError(f"looking for the largest batch: {trial.label}: {record.status}: {record.reason}")
+        return record
 
     def _run(
         self, trial: Trial, place: Place, data: Prepared, takes_turns: bool, output: Path, tell: OnEvent
@@ -100,7 +129,11 @@ class TrialRunner:
         folder = str(data.folders[pair])
         job = Job(trial=trial, model=source, data=folder, calibration=known, takes_turns=takes_turns)
         outcome = yield from self.executor.run(trial_request(job), setting)
-        record = evolve(record_of(job, outcome, self._machine(outcome.machine)), notes=data.notes[pair])
+        record = evolve(
+            record_of(job, outcome, self._machine(outcome.machine)),
+            notes=data.notes[pair],
+            largest_batch=self.largest.get(trial.arm),
+        )
         if record.measured.calibration is not None:
             self.calibrated.setdefault(trial.arm, record.measured.calibration)
         return record

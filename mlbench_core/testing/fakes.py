@@ -34,7 +34,8 @@ class Behaviour:
     asynchronous: train_step and infer return after `dispatch_s`, and the device works on. waits: synchronize does what it
     says. first_s: the first step's extra time. compiles_at: the numbers of steps that compile anew, each taking `compile_s`
     more. leak_bytes: kept for ever, per step. alternates: every other value takes this share more. drift: every value takes
-    this share of the first one more than the one before; growth: this share of the one before.
+    this share of the first one more than the one before; growth: this share of the one before. largest_batch: with more samples
+    a training step is out of memory; 0: with none.
     """
 
     step_s: float = 1e-3
@@ -48,6 +49,11 @@ class Behaviour:
     alternates: float = 0.0
     drift: float = 0.0
     growth: float = 0.0
+    largest_batch: int = 0
+
+
+class FakeOutOfMemoryError(RuntimeError):
+    """Raised as a framework's own exception is where memory is short."""
 
 
 class Clock(Protocol):
@@ -166,6 +172,8 @@ def place_batch(session: Session, batch: Batch) -> int:
 @hookimpl
 def train_step(session: Session, batch: int) -> npt.NDArray[Any]:
     """A step; its loss is always 1."""
+    if 0 < session.behaviour.largest_batch < batch:
+        raise FakeOutOfMemoryError(f"out of memory: {batch} samples, and {session.behaviour.largest_batch} fit")
     session.work()
     return LOSS
 

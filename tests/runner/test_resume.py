@@ -39,6 +39,7 @@ def contents(*parts: list[Record], parity: Any = None) -> Contents:
         headers=tuple(header() for _ in parts),
         records=tuple((number, record) for number, part in enumerate(parts) for record in part),
         parity=parity,
+        batches=(),
         machines={"made": FACTS},
         end=End(size=0, sum="", machines=frozenset()),
         torn=False,
