@@ -11,8 +11,9 @@ from typing import Any
 from attrs import asdict, evolve, field, frozen
 
 from mlbench_core.entry import Entry
-from mlbench_core.errors import ConfigError
-from mlbench_core.keys import PROFILES, check, show
+from mlbench_core.errors import ConfigError, show
+from mlbench_core.keys import PROFILES, check
+from mlbench_core.nodes import NodeKind
 from mlbench_core.thresholds import Compare, ExtendUntil, Limits, Measure
 
 SHIPPED = Path(__file__).parent / "configs"
@@ -61,6 +62,8 @@ class Config:
     executor: str = "local"
     executor_options: dict[str, str | int | float | bool] = field(factory=dict)
     """What the executor takes besides, by its own names for it."""
+    nodes: tuple[NodeKind, ...] | None = None
+    """Kinds of node, each of which runs all trials; None: one kind, whatever nodes there are."""
     node_lost_retries: int = 1
     """How often a block is run again, elsewhere, because the node that it ran on was lost."""
     measure: Measure = field(factory=Measure)
@@ -103,6 +106,8 @@ class Config:
             each if isinstance(each, str) else {key: value for key, value in each.items() if value}
             for each in data["frameworks"]
         ]
+        if data["nodes"] is not None:
+            data["nodes"] = [{key: value for key, value in each.items() if value} for each in data["nodes"]]
         return {key: value for key, value in data.items() if value is not None}
 
     def at(self, folder: Path) -> Config:

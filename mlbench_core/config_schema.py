@@ -11,6 +11,7 @@ from mlbench_core.devices import PATTERN
 from mlbench_core.entry import LABEL
 from mlbench_core.json_schema import DIALECT
 from mlbench_core.keys import EXECUTIONS, LARGEST_WHOLE, LEAST, LONGEST_S, PHASES, PRECISIONS, PROFILES
+from mlbench_core.nodes import MOST, WORD
 from mlbench_core.thresholds import Compare, ExtendUntil, Limits, Measure
 
 ID = "urn:mlbench:config"
@@ -39,6 +40,7 @@ MEANINGS = {
     "output": "Folder for the results.",
     "executor": "What runs the trials.",
     "executor_options": "What the executor takes besides, by its own names.",
+    "nodes": "Kinds of node, each of which runs all trials; by accelerator, labels, or both; and how many of them.",
     "node_lost_retries": "How often a block is run again because its node was lost.",
     "measure": "How a trial is timed.",
     "compare": "When a difference is called one.",
@@ -97,6 +99,7 @@ def _keys() -> dict[str, Schema]:
             "propertyNames": TEXT,
             "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]},
         },
+        "nodes": _optional(_some(_node())),
         "node_lost_retries": _whole(0, 1000),
         "measure": _settings(Measure),
         "compare": _settings(Compare),
@@ -118,6 +121,22 @@ def _entry() -> Schema:
             "label": _optional({"type": "string", "pattern": rf"^{LABEL}$(?!\n)"}),
         },
         "required": ["name"],
+        "additionalProperties": False,
+    }
+
+
+def _node() -> Schema:
+    word = {"type": "string", "pattern": rf"^{WORD}$(?!\n)"}
+    labels = {"type": "object", "propertyNames": word, "additionalProperties": word}
+    one_of = {"accelerator": {"type": "string"}, "labels": {"type": "object", "minProperties": 1}}
+    return {
+        "type": "object",
+        "properties": {
+            "accelerator": _optional(word),
+            "labels": _optional(labels),
+            "count": _optional({"type": "integer", "minimum": 1, "maximum": MOST}),
+        },
+        "allOf": [{"anyOf": [{"required": [key], "properties": {key: named}} for key, named in one_of.items()]}],
         "additionalProperties": False,
     }
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from attrs import frozen, has
 
-from mlbench_core.keys import show
+from mlbench_core.errors import show
 from mlbench_core.trial import ModelSource, OptimizerSource
 
 Takes = Literal["image", "vector", "tokens"]

@@ -63,3 +63,12 @@ def unknown(what: str, value: object, known: Iterable[str], hint: str = "") -> s
     near = difflib.get_close_matches(str(value), names, n=1)
     guess = f": did you mean {near[0]!r}?" if near else "."
     return f"unknown {what} {value!r}{guess} Known: {', '.join(names) or 'none'}" + (f". {hint}" if hint else "")
+
+
+def show(value: object) -> str:
+    """A value in a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits; lists nested without end
+        text = f"this {type(value).__name__} is too long to show, and"
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -45,11 +45,16 @@ class Request:
 class Place:
     """Where an executor can have one request done while others are done elsewhere.
 
-    name: by which a Setting asks for it; no other place's. kind: the same for places whose machines are alike.
+    name: by which a Setting asks for it; no other place's. kind: the same for places whose machines are alike. node: the same
+    for places on one machine; empty: no other place is there. labels, facts: what the machine is called, and the facts about it
+    as `machine.facts` gives them; by these, `nodes` of a configuration finds it.
     """
 
     name: str = ""
     kind: str = ""
+    node: str = ""
+    labels: Mapping[str, str] = field(factory=dict, eq=False)
+    facts: Mapping[str, Any] = field(factory=dict, eq=False)
 
 
 @frozen(kw_only=True)

@@ -14,7 +14,8 @@ from attrs import fields_dict
 
 from mlbench_core.devices import normalized
 from mlbench_core.entry import Entry, is_label
-from mlbench_core.errors import ConfigError, unknown
+from mlbench_core.errors import ConfigError, show, unknown
+from mlbench_core.nodes import NodeKind, node_kinds
 from mlbench_core.thresholds import Compare, ExtendUntil, Limits, Measure
 
 PRECISIONS = ("default", "fp32", "tf32", "bf16", "fp16", "fp64")
@@ -55,15 +56,6 @@ def check(data: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 class _WrongError(Exception):
     """What is wrong with a value; `check` adds where."""
-
-
-def show(value: object) -> str:
-    """A value in a message, cut where it is long."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a whole number of thousands of digits; lists nested without end
-        text = f"this {type(value).__name__} is too long to show, and"
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _text(value: object) -> str:
@@ -255,6 +247,13 @@ def _entry(value: object) -> str | Entry:
     return Entry(**found) if len(found) > 1 else found["name"]
 
 
+def _nodes(value: object) -> tuple[NodeKind, ...]:
+    try:
+        return node_kinds(value)
+    except ValueError as error:
+        raise _WrongError(str(error)) from None
+
+
 REMOVED = {
     "interpreters": f"is no key any more: an entry of frameworks names its interpreter, such as frameworks: [{ENTRY}]"
 }
@@ -283,6 +282,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "output": _text,
     "executor": _text,
     "executor_options": _options,
+    "nodes": _optional(_nodes),
     "node_lost_retries": _whole(0, 1000),
     "measure": _settings(Measure),
     "compare": _settings(Compare),

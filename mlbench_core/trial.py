@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Literal
 
 from attrs import evolve, field, frozen
@@ -77,6 +78,8 @@ class Trial:
     tuned: bool = False
     optimizer: str = ""
     """The name of the one that was asked for; empty for the model's own."""
+    node: str = ""
+    """The kind of node that it runs on, by `NodeKind.name`; empty where the configuration names none."""
 
     @property
     def arm(self) -> Trial:
@@ -92,6 +95,8 @@ class Trial:
     def label(self) -> str:
         """What a person calls this trial, for progress lines, log names and messages."""
         parts = [shown_framework(self), self.model, self.device, f"bs{self.batch_size or 'auto'}", self.precision]
+        if self.node:
+            parts.insert(3, re.sub(r"[^\w.=+-]+", "-", self.node))
         if self.execution != "default":
             parts.append(self.execution)
         return "-".join([*parts, self.task, f"b{self.block}"]).replace(":", "").replace("*", "x")

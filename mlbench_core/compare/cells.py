@@ -56,7 +56,7 @@ class Side:
 
 def cells_of(runs: Sequence[Taken]) -> dict[Cell, Side]:
     """The cells of one side, which is one run or several."""
-    parity: dict[tuple[str, str, str], str] = {}
+    parity: dict[tuple[str, str, str, str], str] = {}
     found: dict[Cell, list[list[Kept]]] = {}
     as_asked: dict[Cell, Cell] = {}
     machines: dict[Cell, dict[str, Identity]] = {}
@@ -73,7 +73,7 @@ def cells_of(runs: Sequence[Taken]) -> dict[Cell, Side]:
             asked=as_asked[cell],
             runs=tuple(tuple(run) for run in by_run if run),
             machines=tuple(machines[cell].values()),
-            parity=parity.get((shown_framework(cell), cell.model, cell.device), "unverified"),
+            parity=parity.get((shown_framework(cell), cell.model, cell.device, cell.node), "unverified"),
         )
         for cell, by_run in found.items()
     }

@@ -12,6 +12,7 @@ from mlbench_core.compare.cells import Side, apart, cells_of, matched
 from mlbench_core.compare.kept import Cell, Taken, taken
 from mlbench_core.compare.machines import Change, changes, other_machine
 from mlbench_core.entry import shown_framework
+from mlbench_core.nodes import where
 from mlbench_core.results import Results
 from mlbench_core.results.compared import FIRST_STEP, LATENCY, TRAINING, Metric
 from mlbench_core.results.groups import grouped
@@ -222,8 +223,8 @@ def _means(judged: Sequence[Judged], rules: Compare) -> list[Mean]:
     """A mean per device, task and precision of the cells that were compared."""
     known = [one for one in judged if one.ratio is not None and one.verdict != "not comparable"]
     found = []
-    for (device, task, precision, metric), cells in grouped(
-        known, lambda one: (one.cell.device, one.cell.task, one.cell.precision, one.metric)
+    for (place, task, precision, metric), cells in grouped(
+        known, lambda one: (where(one.cell), one.cell.task, one.cell.precision, one.metric)
     ).items():
         if len(cells) < LEAST_CELLS:
             continue
@@ -231,7 +232,7 @@ def _means(judged: Sequence[Judged], rules: Compare) -> list[Mean]:
         verdicts = {one.verdict for one in cells}
         found.append(
             Mean(
-                name=f"{task} on {device}, {precision}",
+                name=f"{task} on {place}, {precision}",
                 metric=metric,
                 ratio=as_ratio(_over_cells(logs), rules.confidence),
                 cells=len(cells),

@@ -36,6 +36,7 @@ class Cell:
     precision: str
     execution: str
     task: Task
+    node: str = ""
 
     @property
     def name(self) -> str:
@@ -49,6 +50,7 @@ class Cell:
             f"bs{self.batch_size}",
             self.precision,
             self.execution,
+            *filter(None, [self.node]),
         ]
         return "/".join(parts)
 
@@ -83,12 +85,13 @@ class Kept:
 
 @frozen(kw_only=True)
 class Taken:
-    """What is taken of a run. machines: facts by the key that `kept` name. parity: the verdict by framework, model and device.
+    """What is taken of a run. machines: facts by the key that `kept` name. parity: the verdict by framework, model,
+    device and kind of node.
     versions: of frameworks and what they are made of, with their names."""
 
     rules: Compare
     machines: Mapping[str, Mapping[str, Any]]
-    parity: Mapping[tuple[str, str, str], str]
+    parity: Mapping[tuple[str, str, str, str], str]
     versions: frozenset[tuple[str, str]]
     kept: tuple[Kept, ...]
 
@@ -176,6 +179,7 @@ def _cell_of(record: Record) -> Cell:
         precision=trial.precision,
         execution=trial.execution,
         task=trial.task,
+        node=trial.node,
     )
 
 

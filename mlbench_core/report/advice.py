@@ -118,7 +118,7 @@ def _advise(results: Results, use: Use, group: Group, pairs: Sequence[Comparison
     arms = sorted({arm for pair in pairs for arm in (pair.a, pair.b)} - set(excluded))
     among = [pair for pair in pairs if pair.a in arms and pair.b in arms and pair.verdict != "not comparable"]
     left_out = f" Left out: {'; '.join(f'{arm} ({why})' for arm, why in sorted(excluded.items()))}." if excluded else ""
-    scope = f"{heading(group)}, on this machine"
+    scope = heading(group) if group.node else f"{heading(group)}, on this machine"
     if not among:
         text = f"No recommendation: no two arms can be relied on and compared.{left_out}"
         return Advice(use=use.name, arms=(), text=text, scope=scope)
@@ -142,14 +142,14 @@ Excluded = dict[str, str]
 
 def _excluded(results: Results) -> dict[Group, Excluded]:
     """The arms of each group that no recommendation may rest on."""
-    verdicts = {(shown_framework(row), row.model, row.device): row.parity for row in results.rows}
+    verdicts = {(shown_framework(row), row.model, row.device, row.node): row.parity for row in results.rows}
     doubtful = {arm: flag for arm, flags in results.flags.items() if (flag := _doubt(flags))}
     found: dict[Group, Excluded] = {}
     for record in results.records:
         trial = record.trial
         group, arm = group_of(trial), arm_label(trial)
         mine = found.setdefault(group, {})
-        parity = verdicts.get((shown_framework(trial), trial.model, trial.device))
+        parity = verdicts.get((shown_framework(trial), trial.model, trial.device, trial.node))
         if record.status != "ok":
             mine[arm] = record.status
         elif parity is None or parity.verdict != "verified":

@@ -7,6 +7,7 @@ from statistics import median
 
 from attrs import frozen
 
+from mlbench_core.nodes import where
 from mlbench_core.record import Record
 from mlbench_core.report.headline import interval
 from mlbench_core.results import Results
@@ -49,7 +50,7 @@ def questions(results: Results) -> tuple[Question, ...]:
 def _best(found: Iterable[Choice]) -> list[Choice]:
     """Of each arm and model the choice with the largest gain; of scaling, every one."""
     kept = []
-    for choices in grouped(found, lambda c: (c.group.model, c.group.dataset, c.arm)).values():
+    for choices in grouped(found, lambda c: (c.group.model, c.group.dataset, c.group.node, c.arm)).values():
         if choices[0].respect == "devices":
             kept += choices
         else:
@@ -64,14 +65,14 @@ def _clause(choice: Choice, trained: Trained, confidence: float) -> str:
         efficiency, each = choice.efficiency, group.batch_size // int(choice.devices)
         shared = f"{each} samples per device" if group.batch_size != base.batch_size else "the same batch, shared"
         return (
-            f"{choice.arm} trains {choice.gain.value:.2f} times as fast on {group.device} as on {base.device} "
+            f"{choice.arm} trains {choice.gain.value:.2f} times as fast on {where(group)} as on {base.device} "
             f"({shared}, {group.precision}): {100 * efficiency.value:.0f} % of linear "
             f"(of 1: {interval(efficiency, confidence)})"
         )
     at = {
-        "device": f"on {group.device} as on the CPU (batch {group.batch_size}, {group.precision}",
-        "precision": f"in {group.precision} as in {base.precision} (on {group.device}, batch {group.batch_size}",
-        "batch size": f"at batch {group.batch_size} as at {base.batch_size} (on {group.device}, {group.precision}",
+        "device": f"on {where(group)} as on the CPU (batch {group.batch_size}, {group.precision}",
+        "precision": f"in {group.precision} as in {base.precision} (on {where(group)}, batch {group.batch_size}",
+        "batch size": f"at batch {group.batch_size} as at {base.batch_size} (on {where(group)}, {group.precision}",
     }[choice.respect]
     if choice.gain.value < 1:
         words = f"{choice.arm} gains nothing: {choice.gain.value:.2f} times as fast {at}, {known})"

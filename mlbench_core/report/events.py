@@ -66,6 +66,7 @@ class TrialStarted:
     model: str
     dataset: str
     device: str
+    node: str
     batch_size: int
     precision: str
     execution: str
@@ -183,6 +184,7 @@ class Events:
                 "model",
                 "dataset",
                 "device",
+                "node",
                 "batch_size",
                 "precision",
                 "execution",

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from mlbench_core.entry import shown_framework
+from mlbench_core.nodes import where
 from mlbench_core.record import Record
 from mlbench_core.results import Results
 from mlbench_core.results.compared import MEMORY, TRAINING
@@ -91,7 +92,7 @@ def answers(results: Results) -> tuple[Answer, ...]:
 def heading(group: Group) -> str:
     """A group in a few words."""
     task = "training" if group.task == "train" else "inference"
-    return f"{task} of {group.model} on {group.device}, batch size {group.batch_size}, {group.precision}"
+    return f"{task} of {group.model} on {where(group)}, batch size {group.batch_size}, {group.precision}"
 
 
 def leader(pairs: Sequence[Comparison]) -> str:
@@ -164,7 +165,7 @@ def _compared(results: Results) -> str:
     sizes = sorted({trial.batch_size for trial in trials if trial.task == "train"})
     return (
         f"{names(shown_framework(trial) for trial in trials)} on {names(trial.model for trial in trials)}; "
-        f"{names(trial.device for trial in trials)}; training at batch size {names(sizes)}; "
+        f"{names(where(trial) for trial in trials)}; training at batch size {names(sizes)}; "
         f"{names(trial.precision for trial in trials)}; {blocks} block{'s' if blocks > 1 else ''}." + _resumed(results)
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlbench_core.entry import shown_framework
 from mlbench_core.files import replace_text
+from mlbench_core.nodes import where
 from mlbench_core.plain_text import markdown
 from mlbench_core.report.advice import advice, said_once
 from mlbench_core.report.choices import questions
@@ -120,7 +121,7 @@ def _verdicts(results: Results, first: Headline) -> list[str]:
 
 def _limits(results: Results, first: Headline) -> list[str]:
     trials = [record.trial for record in results.records]
-    devices = joined(sorted({trial.device for trial in trials})) or "no device"
+    devices = joined(sorted({where(trial) for trial in trials})) or "no device"
     precisions = joined(sorted({trial.precision for trial in trials})) or "no precision"
     data = joined(sorted({trial.dataset for trial in trials})) or "no data set"
     lines = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlbench_core.entry import shown_framework
 from mlbench_core.hookspecs import ReporterDescriptor, hookimpl
+from mlbench_core.nodes import where
 from mlbench_core.plain_text import markdown
 from mlbench_core.results import Results
 from mlbench_core.results.row import BY_NAME, Row
@@ -83,7 +84,7 @@ def _accuracies(rows: Sequence[Row]) -> list[str]:
     for group in groups:
         first, spread = group[0], accuracy_spread(group)
         found = {shown_framework(row): BY_NAME["final_val_accuracy"].show(row.final_val_accuracy) for row in group}
-        cell = [first.model, first.dataset, first.device, str(first.batch_size), first.precision]
+        cell = [first.model, first.dataset, where(first), str(first.batch_size), first.precision]
         apart = "-" if spread is None else f"{100 * spread:.1f}"
         holds = "-" if spread is None else "yes" if spread <= ACCURACY else "no"
         lines.append(_row([*cell, *(found.get(name, "-") for name in frameworks), apart, holds]))

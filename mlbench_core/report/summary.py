@@ -34,7 +34,7 @@ FIGURES = {
     "inference_latency_p99_ms": 7,
 }
 """The columns of figures in the summary, in this order, each with the rank at which it leaves a narrow terminal."""
-WHAT = ("dataset", "device", "batch_size", "precision", "block")
+WHAT = ("dataset", "device", "node", "batch_size", "precision", "block")
 """Columns that are shown only where rows differ in them."""
 
 
@@ -69,7 +69,8 @@ def _title(rows: Sequence[Row], several: list[str]) -> str:
     if not rows:
         return "no training trial was run"
     shared = [name for name in WHAT if name not in (*several, "block")]
-    return ", ".join(f"{BY_NAME[name].label} {plain(rows[0])[name]}" for name in shared)
+    values = plain(rows[0])
+    return ", ".join(f"{BY_NAME[name].label} {values[name]}" for name in shared if values[name] != "")
 
 
 def _figure(column: Column, values: dict[str, Any]) -> str:
@@ -87,6 +88,7 @@ VERDICT_STYLES = {"faster": "green", "slower": "green", "equivalent": "cyan", "i
 COMPARED = {
     "model": "model",
     "device": "device",
+    "node": "node",
     "batch size": "batch_size",
     "precision": "precision",
     "metric": "metric",
@@ -100,7 +102,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Fitted:
         label: [str(c.metric if name == "metric" else getattr(c.group, name)) for c in comparisons]
         for label, name in COMPARED.items()
     }
-    shared = [f"{label} {found[0]}" for label, found in what.items() if len(set(found)) == 1]
+    shared = [f"{label} {found[0]}" for label, found in what.items() if len(set(found)) == 1 and found[0]]
     columns = [
         Shown(label=label, cells=[cell(each) for each in found], names=True, heads=True, right=label == "batch size")
         for label, found in what.items()
@@ -141,8 +143,8 @@ def parity_table(parity: Sequence[ParityResult]) -> Fitted:
         Shown(label="framework", cells=[cell(shown_framework(result)) for result in parity], names=True),
         Shown(label="model", cells=[cell(result.model) for result in parity], names=True),
     ]
-    if len({result.device for result in parity}) > 1:
-        columns.append(Shown(label="device", cells=[cell(result.device) for result in parity], names=True))
+    if len({result.where for result in parity}) > 1:
+        columns.append(Shown(label="device", cells=[cell(result.where) for result in parity], names=True))
     for name in sorted(names, key=lambda name: names[name]):
         fell = any(name in rungs and not rungs[name].passed for rungs in found)
         leaves = 0 if fell else 1 + max(names.values()) - names[name]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from mlbench_core.entry import shown_framework
+from mlbench_core.nodes import where
 from mlbench_core.plain_text import clean
 from mlbench_core.record import Record
 from mlbench_core.report.summary import comparison_table, summary_table
@@ -55,7 +56,7 @@ def _doubts(rows: Iterable[Row]) -> list[str]:
     """A line for each flag of each arm that is more than a note, with the number of blocks that raised it."""
     found: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
-        arm = " ".join((shown_framework(row), row.model, row.device, row.precision, row.execution))
+        arm = " ".join((shown_framework(row), row.model, where(row), row.precision, row.execution))
         for flag in row.flags:
             if flag.level != "note":
                 found.setdefault((arm, flag.level, flag.name), []).append(flag.text)

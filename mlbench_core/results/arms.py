@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from mlbench_core.entry import shown_framework
+from mlbench_core.nodes import where
 from mlbench_core.results.groups import Group, group_of_row, grouped
 from mlbench_core.results.row import Row, plain
 
@@ -25,8 +26,9 @@ class ArmSummary:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The columns as a table for people has them: the label stands for the framework that has one."""
-        return self.columns | {"framework": shown_framework(self.rows[0])}
+        """The columns as a table for people has them: the label stands for the framework that has one, and the kind of node,
+        where there is one, is with the device."""
+        return self.columns | {"framework": shown_framework(self.rows[0]), "device": where(self.rows[0])}
 
 
 def arms_of(rows: Iterable[Row]) -> tuple[ArmSummary, ...]:

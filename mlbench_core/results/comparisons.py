@@ -8,6 +8,7 @@ from statistics import median
 
 from attrs import evolve, frozen
 
+from mlbench_core.nodes import where
 from mlbench_core.record import Record
 from mlbench_core.results.compared import METRIC, METRICS, TRAINING, Metric, Turns
 from mlbench_core.results.groups import Group, arm_label, group_of, grouped
@@ -65,7 +66,7 @@ class Comparison:
 
     def describe(self) -> str:
         """One sentence: who is how much better, how sure that is, or what is missing."""
-        what = f"{self.group.model} on {self.group.device}, {self.metric}"
+        what = f"{self.group.model} on {where(self.group)}, {self.metric}"
         if self.ratio is None or self.verdict == "not comparable":
             return f"{what}: {self.a} and {self.b} are not comparable: {self.reason}"
         of = "ratio of speeds" if self.primary else "ratio"

@@ -17,7 +17,8 @@ K = TypeVar("K", bound=Hashable)
 
 @frozen(kw_only=True)
 class Group:
-    """What the arms of a comparison have in common, over all blocks. batch_size: of the task's own steps."""
+    """What the arms of a comparison have in common, over all blocks. batch_size: of the task's own steps. node: as a
+    trial's."""
 
     model: str
     dataset: str
@@ -25,6 +26,7 @@ class Group:
     batch_size: int
     precision: str
     task: Task
+    node: str = ""
 
 
 def group_of(trial: Trial) -> Group:
@@ -36,6 +38,7 @@ def group_of(trial: Trial) -> Group:
         batch_size=trial.batch_size,
         precision=trial.precision,
         task=trial.task,
+        node=trial.node,
     )
 
 
@@ -48,6 +51,7 @@ def group_of_row(row: Row) -> Group:
         batch_size=row.batch_size,
         precision=row.precision,
         task="train",
+        node=row.node,
     )
 
 

@@ -72,7 +72,14 @@ class Results:
         return tuple(
             sorted(
                 judged(found, self.parity),
-                key=lambda row: (order.get(row.model, 0), row.model, row.device, row.precision, row.batch_size),
+                key=lambda row: (
+                    order.get(row.model, 0),
+                    row.model,
+                    row.device,
+                    row.node,
+                    row.precision,
+                    row.batch_size,
+                ),
             )
         )
 
@@ -164,4 +171,4 @@ def machine_key(facts: Mapping[str, Any]) -> str:
 
 def _model_of(one: Row | Trial) -> tuple[str, ...]:
     """What parity is judged by."""
-    return (shown_framework(one), one.model, one.dataset, one.device, one.precision)
+    return (shown_framework(one), one.model, one.dataset, one.device, one.node, one.precision)

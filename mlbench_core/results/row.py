@@ -111,6 +111,9 @@ class Row:
     variant: Annotated[
         str, Column(label="variant", meaning="of the framework, by the label of its entry; empty if it has none")
     ] = ""
+    node: Annotated[
+        str, Column(label="node", meaning="the kind of node, where the configuration names kinds; empty if it does not")
+    ] = ""
     framework_version: Annotated[str | None, Column(label="version", meaning="of the framework")] = None
     parity: Annotated[
         Parity,

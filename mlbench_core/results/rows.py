@@ -85,7 +85,7 @@ def _of_task(record: Record, flag: Flag) -> Flag:
 
 
 def _shared(trial: Trial) -> tuple[Any, ...]:
-    names = ("framework", "variant", "model", "dataset", "device", "precision", "execution", "block")
+    names = ("framework", "variant", "model", "dataset", "device", "node", "precision", "execution", "block")
     return tuple(getattr(trial, name) for name in names)
 
 
@@ -102,6 +102,7 @@ def _cell(train: Record) -> Row:
         execution=train.measured.execution or trial.execution,  # what "default" turned out to be
         block=trial.block,
         largest_batch=None if train.largest_batch is None else train.largest_batch.size,
+        node=trial.node,
     )
 
 
@@ -154,7 +155,9 @@ def judged(rows: Iterable[Row], parity: Iterable[ParityResult]) -> list[Row]:
     `rungs.ACCURACY`, none of them is comparable.
     """
     found = least_proven(parity)
-    rows = [evolve(row, parity=_parity(found.get((shown_framework(row), row.model, row.device)))) for row in rows]
+    rows = [
+        evolve(row, parity=_parity(found.get((shown_framework(row), row.model, row.device, row.node)))) for row in rows
+    ]
     return [row for group in side_by_side(rows) for row in _judge_accuracies(group)]
 
 

@@ -18,15 +18,17 @@ TIME_LIMIT_S = 120.0
 """For one framework to be imported."""
 
 
-def ask(run: Run, framework: str, device: str, python: str = sys.executable) -> tuple[FrameworkInfo | None, str]:
+def ask(
+    run: Run, framework: str, device: str, python: str = sys.executable, place: str = ""
+) -> tuple[FrameworkInfo | None, str]:
     """What a framework says of itself in a fresh process of the executor `run`; or None and why it did not answer."""
-    outcome = inspect(run, framework, device, python)
+    outcome = inspect(run, framework, device, python, place)
     if outcome.status != "ok":
         return None, outcome.reason
     return from_json(outcome.answer["info"], FrameworkInfo), ""
 
 
-def inspect(run: Run, framework: str, device: str, python: str = sys.executable) -> Outcome:
+def inspect(run: Run, framework: str, device: str, python: str = sys.executable, place: str = "") -> Outcome:
     """How the process ended that was asked. Its answer has `info`, and in `printed` what the plugin's import has printed."""
     plan = Plan(
         device=device,
@@ -39,5 +41,5 @@ def inspect(run: Run, framework: str, device: str, python: str = sys.executable)
         task="infer",
     )
     with tempfile.TemporaryDirectory(prefix="mlbench-") as folder:
-        setting = Setting(python=python, time_limit_s=TIME_LIMIT_S, log=Path(folder) / "log")
+        setting = Setting(python=python, time_limit_s=TIME_LIMIT_S, log=Path(folder) / "log", place=place)
         return run_alone(run(inspect_request(Inspection(framework, plan)), setting))

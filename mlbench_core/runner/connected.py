@@ -30,10 +30,6 @@ class Connected:
         """Where requests can be done at the same time."""
         return self.look()
 
-    def kinds(self) -> tuple[Place, ...]:
-        """The first place of each kind."""
-        return tuple({place.kind: place for place in reversed(self.places)}.values())
-
     def look(self) -> tuple[Place, ...]:
         """The places that there are now."""
         if self._descriptor.connect is None:

@@ -11,6 +11,7 @@ from mlbench_core.errors import ExecutorError
 from mlbench_core.executor import Place
 from mlbench_core.record import Record
 from mlbench_core.results.groups import Group, group_of
+from mlbench_core.runner.serving import Serving, serving
 from mlbench_core.trial import Trial
 
 LOST = "node-lost"
@@ -22,7 +23,8 @@ Start = Callable[[Block, Place], Records]
 
 
 class Lanes:
-    """Gives each free place the next block: one of a group that is at home there, or that has no home yet and gets one so.
+    """Gives each free place the next block that it takes: one of a group that is at home there, or that has no home yet and
+    gets one so.
 
     A place whose node was lost is used no more. The block that was there is run again elsewhere as a whole, if it has not been
     so `retries` times before, and so are all further blocks of its group.
@@ -34,11 +36,13 @@ class Lanes:
         look: Callable[[], tuple[Place, ...]],
         retries: int = 0,
         on_again: Callable[[Block], None] = lambda _block: None,
+        serve: Callable[[Sequence[Place]], Serving] = lambda places: serving(None, places),
     ) -> None:
-        """places: those that there are. look: tells which there are now, once all of them were lost. on_again: called with each
-        block that will be run again."""
-        self._on_again = on_again
+        """places: those that there are. look: tells which there are now, once none is left that takes what is waiting.
+        on_again: called with each block that will be run again. serve: what each place takes of those that there are."""
+        self._on_again, self._serve = on_again, serve
         self._places, self._look, self._retries = list(places), look, retries
+        self._serving = serve(self._places)
         self._homes: dict[Group, Place] = {}
         self._lost: set[Place] = set()
         self._lost_blocks: Counter[Trial] = Counter()
@@ -54,8 +58,8 @@ class Lanes:
         ready: SimpleQueue[Place] = SimpleQueue()
         try:
             while True:
-                if waiting and not running:
-                    idle = idle or self._found_again()
+                if waiting and not running and not self._taken(waiting):
+                    idle = self._found_again(waiting)
                 for place in list(idle) if waiting else ():
                     block = self._next(waiting, place)
                     if block is not None:
@@ -95,17 +99,27 @@ class Lanes:
 
     def _next(self, waiting: list[Block], place: Place) -> Block | None:
         for number, block in enumerate(waiting):
-            if self._homes.setdefault(group_of(block[0]), place) == place:
+            group = group_of(block[0])
+            if group.node in self._serving[place] and self._homes.setdefault(group, place) == place:
                 return waiting.pop(number)
         return None
+
+    def _taken(self, waiting: list[Block]) -> bool:
+        """Whether a place that is left takes any of them."""
+        return any(block[0].node in names for names in self._serving.values() for block in waiting)
 
     def _leave(self, place: Place) -> None:
         self._lost.add(place)
         self._places = [each for each in self._places if each != place]
         self._homes = {group: home for group, home in self._homes.items() if home != place}
+        self._serving = self._serve(self._places)
 
-    def _found_again(self) -> list[Place]:
+    def _found_again(self, waiting: list[Block]) -> list[Place]:
         self._places = [place for place in self._look() if place not in self._lost]
-        if not self._places:
-            raise ExecutorError("the executor has lost every node that it had; once there are others, --resume goes on")
+        self._serving = self._serve(self._places)
+        if not self._taken(waiting):
+            which = f" of {waiting[0][0].node}" if waiting[0][0].node else ""
+            raise ExecutorError(
+                f"the executor has lost every node{which} that it had; once there are others, --resume goes on"
+            )
         return list(self._places)

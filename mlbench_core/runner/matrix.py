@@ -7,9 +7,9 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from mlbench_core.config import Config
 from mlbench_core.data import can_adapt, fitting, parse_name
@@ -29,13 +29,14 @@ from mlbench_core.trial import AUTO, Task, Trial
 @frozen(kw_only=True)
 class Surroundings:
     """What is there to run on: installed frameworks, GPUs by their number, CPUs this process may use, whom to ask what a
-    framework offers, and what other interpreters have installed."""
+    framework offers, and what other interpreters have installed. gpus_on: the GPUs on each node of a kind, by its name."""
 
     frameworks: Installed
     gpus: int
     cpus: int
-    offers: Offers = lambda _entry, _device: None
+    offers: Offers = lambda _entry, _device, _node: None
     elsewhere: Elsewhere = installed_in
+    gpus_on: Mapping[str, int] = field(factory=dict)
 
 
 @frozen
@@ -66,7 +67,8 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
     Raises ConfigError or PluginError naming the key, the value and what would be right.
     """
     entries = entries_of(config.frameworks, around.frameworks, around.elsewhere, skip)
-    devices = _devices(config, around)
+    kinds = {kind.name: around.gpus_on.get(kind.name, 0) for kind in config.nodes or ()} or {"": around.gpus}
+    places = [(device, node) for node, gpus in kinds.items() for device in _devices(config, gpus, node)]
     asked = [_asked(name, config, registry) for name in _all(config.models, registry.models)]
     faults = {(each.model, each.dataset): each.fault for each in asked if each.fault}
     if len(faults) == len({(each.model, each.dataset) for each in asked}):
@@ -74,14 +76,18 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
     if "all" in config.models:
         for line in (line for (kind, _), line in registry.contested.items() if kind == MODEL):
             warnings.warn(f"models: all leaves out what several plugins claim: {line}", stacklevel=2)
-    registry.executor(config.executor)
-    planned = {(entry, device): plan(config, entry, device, around.offers) for entry in entries for device in devices}
+    executor = registry.executor(config.executor)
+    if config.nodes and executor.connect is None:
+        raise ConfigError(
+            f"nodes: the executor {executor.name!r} has this machine alone; kinds of node are for one that has several"
+        )
+    planned = {(entry, at): plan(config, entry, at, around.offers) for entry in entries for at in places}
     precisions = dict.fromkeys(name for each in planned.values() for name in each.precisions)
     executions = dict.fromkeys(name for each in planned.values() for name in each.executions)
     first: dict[Trial, None] = {}
-    cells = itertools.product(asked, devices, precisions, executions, config.batch_sizes, entries)
-    for each, device, precision, execution, batch_size, entry in cells:
-        mine = planned[entry, device]
+    cells = itertools.product(asked, places, precisions, executions, config.batch_sizes, entries)
+    for each, (device, node), precision, execution, batch_size, entry in cells:
+        mine = planned[entry, (device, node)]
         if precision not in mine.precisions or execution not in mine.executions:
             continue
         samples = AUTO if isinstance(batch_size, str) else batch_size
@@ -96,6 +102,7 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
                 model=each.model,
                 dataset=each.dataset,
                 device=device,
+                node=node,
                 batch_size=size,
                 precision=precision,
                 execution=execution,
@@ -185,8 +192,8 @@ def _all(names: tuple[str, ...], every: object) -> tuple[str, ...]:
     return tuple(every) if "all" in names else names  # type: ignore[arg-type]  # a mapping or a tuple of names
 
 
-def _devices(config: Config, around: Surroundings) -> list[str]:
-    gpus = [f"cuda:{number}" for number in range(around.gpus)]
+def _devices(config: Config, number_of_gpus: int, node: str) -> list[str]:
+    gpus = [f"cuda:{number}" for number in range(number_of_gpus)]
     names: list[str] = []
     for name in config.devices:
         if name == "all":
@@ -202,7 +209,7 @@ def _devices(config: Config, around: Surroundings) -> list[str]:
         else:
             there = ", ".join(["cpu", *gpus])
             reason = "" if gpus else " (no NVIDIA GPU was found: nvidia-smi should list it)"
-            raise ConfigError(f"devices: there is no {name} here, only {there}{reason}")
+            raise ConfigError(f"devices: there is no {name} {f'on {node}' if node else 'here'}, only {there}{reason}")
     found = list(dict.fromkeys(names))
     for device, batch_size in itertools.product(found, () if config.batch_per_device else config.batch_sizes):
         if isinstance(batch_size, int) and batch_size % number_of(device):

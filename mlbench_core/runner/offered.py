@@ -11,8 +11,8 @@ from mlbench_core.entry import Entry
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.keys import ALL_PRECISIONS, EXECUTIONS
 
-Offers = Callable[[Entry, str], FrameworkInfo | None]
-"""(entry, device) -> what the framework says of itself there, or None if it cannot be asked."""
+Offers = Callable[[Entry, str, str], FrameworkInfo | None]
+"""(entry, device, kind of node) -> what the framework says of itself there, or None if it cannot be asked."""
 
 
 @frozen(kw_only=True)
@@ -24,17 +24,22 @@ class Planned:
     lacking: tuple[str, ...] = ()
 
 
-def plan(config: Config, entry: Entry, device: str, offers: Offers) -> Planned:
+Where = tuple[str, str]
+"""A device, and the kind of node; empty where the configuration names none."""
+
+
+def plan(config: Config, entry: Entry, at: Where, offers: Offers) -> Planned:
     """The precisions and executions to run; none where `all` devices were asked for and the framework does not run on this one.
 
     What the configuration names itself is planned whether it is offered or not: its row says why it cannot be run. The
     framework is asked only where the configuration says `all`. One that cannot be asked is planned once: a row says why.
     """
+    device, node = at
     every_device = "all" in config.devices and device != "cpu"
     every_precision, every_execution = "all" in config.precision, "all" in config.execution
     if not (every_device or every_precision or every_execution):
         return Planned(precisions=config.precision, executions=config.execution)
-    info = offers(entry, device)
+    info = offers(entry, device, node)
     if info is None:
         return Planned(
             precisions=ALL_PRECISIONS[:1] if every_precision else config.precision,
@@ -54,16 +59,16 @@ def plan(config: Config, entry: Entry, device: str, offers: Offers) -> Planned:
     return Planned(precisions=precisions, executions=executions, lacking=tuple(lacking))
 
 
-def said(planned: Mapping[tuple[Entry, str], Planned]) -> str:
-    """What is not offered, in one line: "jax: eager, graph; numpy: cuda:0"; empty if everything is. By entry and device."""
+def said(planned: Mapping[tuple[Entry, Where], Planned]) -> str:
+    """What is not offered, in one line: "jax: eager, graph; numpy: cuda:0"; empty if everything is. By entry and where."""
     told = {entry: ", ".join(_lacking(entry, planned)) for entry in dict.fromkeys(entry for entry, _ in planned)}
     return "; ".join(f"{entry.shown}: {names}" for entry, names in told.items() if names)
 
 
-def _lacking(entry: Entry, planned: Mapping[tuple[Entry, str], Planned]) -> Iterable[str]:
+def _lacking(entry: Entry, planned: Mapping[tuple[Entry, Where], Planned]) -> Iterable[str]:
     """Each name once, with the devices that lack it where others do not."""
-    mine = {device: each for (one, device), each in planned.items() if one == entry}
-    there = [device for device, each in mine.items() if each.executions or device not in each.lacking]
+    mine = {at: each for (one, at), each in planned.items() if one == entry}
+    there = [at for at, each in mine.items() if each.executions or at[0] not in each.lacking]
     for name in dict.fromkeys(name for each in mine.values() for name in each.lacking):
-        where = [device for device in there if name in mine[device].lacking]
+        where = [" on ".join(filter(None, at)) for at in there if name in mine[at].lacking]
         yield name if len(where) in (0, len(there)) else f"{name} on {' and '.join(where)}"

@@ -131,14 +131,14 @@ def open_run(
     how: How,
     header: Header,
     trials: Sequence[Trial],
-    ask: Callable[[str, str], FrameworkInfo | str],
+    ask: Callable[[str, str, str], FrameworkInfo | str],
 ) -> Opened:
     """Takes the folder for a run of these trials, and begins its journal or goes on with it.
 
-    ask: what a framework, by its label if it has one, says of itself on a device, or why it cannot be asked; a framework is
-    asked only if trials of an earlier part say of which version it was. Raises ConfigError if the folder holds a run and `how`
-    does not say what to do with it, if another run has it, or if something has changed since the earlier part; JournalError for
-    a damaged journal.
+    ask: what a framework, by its label if it has one, says of itself on a device of a kind of node, or why it cannot be asked;
+    a framework is asked only if trials of an earlier part say of which version it was. Raises ConfigError if the folder holds a
+    run and `how` does not say what to do with it, if another run has it, or if something has changed since the earlier part;
+    JournalError for a damaged journal.
     """
     if not (how.resume or how.overwrite):
         check_free(folder)
@@ -179,7 +179,7 @@ def _resumed(
     how: How,
     now: Header,
     trials: Sequence[Trial],
-    ask: Callable[[str, str], FrameworkInfo | str],
+    ask: Callable[[str, str, str], FrameworkInfo | str],
     contents: Contents,
     lock: Lock,
 ) -> Opened:
@@ -188,9 +188,9 @@ def _resumed(
     found = differences(then, now)
     if how.force or not found:
         ahead = trials if now.config.get("extend_until") else kept.left(trials)
-        devices = {shown_framework(trial): trial.device for trial in reversed(ahead)}
+        first = {shown_framework(trial): (trial.device, trial.node) for trial in reversed(ahead)}
         known = known_frameworks(contents)
-        found += framework_differences(contents, {name: ask(name, devices[name]) for name in devices if name in known})
+        found += framework_differences(contents, {name: ask(name, *at) for name, at in first.items() if name in known})
     if found and not how.force:
         raise ConfigError(
             f"--resume: the run in {str(folder)!r} began otherwise: {'; '.join(found)}. Make it as it was, or go on all the "

@@ -18,6 +18,7 @@ from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.installed import FRAMEWORKS, find
 from mlbench_core.interruption import held
 from mlbench_core.machine.cache import cache_folder
+from mlbench_core.nodes import where
 from mlbench_core.record import Record
 from mlbench_core.registry import load_registry
 from mlbench_core.results import Results
@@ -65,7 +66,13 @@ class Suite:
         self._opened: Opened | None = None
         on_cpus = all(kind_of(device) == "cpu" for device in self.config.devices)
         gpus = 0 if on_cpus else len(self.facts["gpus"])
-        around = Surroundings(frameworks=find(FRAMEWORKS), gpus=gpus, cpus=available_cpus(), offers=self._ask)
+        around = Surroundings(
+            frameworks=find(FRAMEWORKS),
+            gpus=gpus,
+            cpus=available_cpus(),
+            offers=self._ask,
+            gpus_on={} if on_cpus else self._runner.gpus_on(),
+        )
         matrix = expand(self.config, self.registry, around, skip_frameworks)
         self.trials, self.not_offered, self._faults = matrix.trials, matrix.not_offered, matrix.faults
         self._planned = tuple(matrix.trials)
@@ -77,10 +84,10 @@ class Suite:
         facts: dict[str, Any] = self._runner.executor.machine()
         return facts
 
-    def _ask(self, entry: Entry, device: str) -> FrameworkInfo | None:
-        """What a framework says of itself on a device, or None if it cannot be asked: its first trial will say why."""
+    def _ask(self, entry: Entry, device: str, node: str) -> FrameworkInfo | None:
+        """What a framework says of itself there, or None if it cannot be asked: its first trial will say why."""
         self.facts  # noqa: B018  # looked at now, before a worker loads the machine
-        info = self._runner.ask(entry, device)
+        info = self._runner.ask(entry, device, node)
         return None if isinstance(info, str) else info
 
     def open(
@@ -100,6 +107,7 @@ class Suite:
         if not (resume or overwrite):
             check_free(output)  # said before anything is downloaded
         self.facts  # noqa: B018  # looked at now, before anything loads the machine
+        self._runner.places()
         self.prepare()  # what cannot be run leaves no folder behind
         header = header_of(self.config, self._planned, self._skipped, self.folder, self.facts, verify)
         self._opened = opened = open_run(output, how, header, self._planned, self._runner.ask_named)
@@ -152,7 +160,8 @@ class Suite:
         def again(block: Block) -> None:
             tell(block[0], {"event": "extended", "trials": block, "why": "is run again, because its node was lost"})
 
-        lanes = Lanes(runner.executor.places, runner.executor.look, self.config.node_lost_retries, again)
+        executor = runner.executor
+        lanes = Lanes(executor.places, executor.look, self.config.node_lost_retries, again, runner.serving)
         new: dict[Trial, Record] = {}
 
         def start(block: Block, place: Place) -> Records:
@@ -216,21 +225,23 @@ class Suite:
                 for model, optimizer in dict.fromkeys((trial.model, trial.optimizer) for trial in self.trials)
                 if model in self.registry.models
             ),
-            devices=tuple(dict.fromkeys(trial.device for trial in self.trials)),
+            devices=(),
             runs=tuple(sorted({(trial.precision, trial.execution) for trial in self.trials})),
             seed=self.config.seed,
             threads=self.trials[0].threads,
             time_limit_s=self.config.time_limit_s,
             tuned=self.config.profile == "tuned",
             folder=self.folder,
-            places=self._runner.executor.kinds(),
             faults={model: why for (model, _), why in self._faults.items() if model not in self.registry.models},
         )
         output = make_folder(Path(self.config.output))
         tell = on_result or (lambda _result: None)
-        self._parity = tuple(
-            verify(wanted, self._runner.executor.run, cache_folder() / "parity", output / "logs", fresh, tell)
-        )
+        found: list[ParityResult] = []
+        for place, nodes in self._runner.kinds().items():
+            devices = tuple(dict.fromkeys(trial.device for trial in self.trials if trial.node in nodes))
+            mine = evolve(wanted, places=(place,), devices=devices, nodes=tuple(filter(None, nodes)))
+            found += verify(mine, self._runner.executor.run, cache_folder() / "parity", output / "logs", fresh, tell)
+        self._parity = tuple(found)
         return self._parity
 
     def prepare(self, on_download: Callable[[int, int], None] | None = None) -> Prepared:
@@ -258,7 +269,7 @@ class Suite:
     def _find_batches(self, opened: Opened, data: Prepared, on_line: Callable[[str], None]) -> None:
         runner, found = self._runner, opened.batches
         for group, arms in missing(self._planned, found).items():
-            on_line(f"looking for the largest batch of {group.model} on {group.device} in {group.precision} ...")
+            on_line(f"looking for the largest batch of {group.model} on {where(group)} in {group.precision} ...")
             for arm in arms:
                 found.append(Found(arm, runner.find_batch(arm, len(arms), data, opened.folder)))
                 opened.journal.add_batch(found[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mlbench_core.executor import Place, Running, Setting, record_of, trial_requ
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.record import LargestBatch, Record
 from mlbench_core.registry import Registry
+from mlbench_core.results.groups import grouped
 from mlbench_core.results.results import machine_key
 from mlbench_core.runner.asking import ask
 from mlbench_core.runner.batches import largest, probe_of, room_of
@@ -24,6 +25,7 @@ from mlbench_core.runner.connected import Connected
 from mlbench_core.runner.lanes import Block, Records
 from mlbench_core.runner.preparation import Prepared, pair_of
 from mlbench_core.runner.resume import UNFINISHED
+from mlbench_core.runner.serving import Serving, check_nodes, gpus_on, serving
 from mlbench_core.runner.turns import in_turns, run_alone
 from mlbench_core.serialize import from_json
 from mlbench_core.trial import Calibration, Job, Trial
@@ -35,31 +37,58 @@ class TrialRunner:
     """Has trials run by the configuration's executor.
 
     executor: that. entries: the frameworks that run, by what each is called, which is what they go by here. offered: what
-    they have said of themselves, by name and device. calibrated: by arm. largest: the batches that were looked for, by arm.
-    machines: facts by the key that records name. here: the key of the machine that the executor's descriptor tells of.
+    they have said of themselves, by name, device and kind of node. calibrated: by arm. largest: the batches that were looked
+    for, by arm. machines: facts by the key that records name. here: the key of the machine that the executor's descriptor tells
+    of.
     """
 
     def __init__(self, config: Config, registry: Registry, folder: Path) -> None:
         self._config, self._registry, self._folder = config, registry, folder
         self.executor = Connected(registry.executor(config.executor), config.executor_options)
         self.entries: dict[str, Entry] = {}
-        self.offered: dict[tuple[str, str], FrameworkInfo] = {}
+        self.offered: dict[tuple[str, str, str], FrameworkInfo] = {}
         self.calibrated: dict[Trial, Calibration] = {}
         self.largest: dict[Trial, LargestBatch] = {}
         self.machines: dict[str, dict[str, Any]] = {}
         self.here = ""
 
-    def ask(self, entry: Entry, device: str) -> FrameworkInfo | str:
-        """What a framework says of itself on a device, or why it cannot be asked."""
-        info, problem = ask(self.executor.run, entry.name, device, entry.python)
+    def places(self) -> tuple[Place, ...]:
+        """Where trials run. Raises ConfigError if a kind of node that is asked for is not there."""
+        places = self.executor.places
+        check_nodes(self._config.nodes, places)
+        return places
+
+    def gpus_on(self) -> dict[str, int]:
+        """By kind of node that is asked for, the GPUs of each such node; what an executor has that takes no such kinds is not
+        looked at."""
+        if not self._config.nodes or self._registry.executor(self._config.executor).connect is None:
+            return {}
+        return gpus_on(self._config.nodes, self.places())
+
+    def serving(self, places: Sequence[Place]) -> Serving:
+        """The kinds of node of the configuration whose trials each place takes."""
+        return serving(self._config.nodes, places)
+
+    def kinds(self) -> dict[Place, list[str]]:
+        """The first place of each kind of machine that takes trials, with the kinds of node of all such places."""
+        places = self.serving(self.places())
+        return {
+            alike[0]: list(dict.fromkeys(name for place in alike for name in places[place]))
+            for alike in grouped((place for place, names in places.items() if names), lambda place: place.kind).values()
+        }
+
+    def ask(self, entry: Entry, device: str, node: str = "") -> FrameworkInfo | str:
+        """What a framework says of itself on a device of a kind of node, or why it cannot be asked."""
+        place = next((place.name for place, names in self.kinds().items() if node in names), "")
+        info, problem = ask(self.executor.run, entry.name, device, entry.python, place)
         if info is None:
             return problem
-        self.offered[entry.shown, device] = info
+        self.offered[entry.shown, device, node] = info
         return info
 
-    def ask_named(self, name: str, device: str) -> FrameworkInfo | str:
+    def ask_named(self, name: str, device: str, node: str) -> FrameworkInfo | str:
         """The same of the entry that is called so."""
-        return self.ask(self.entries[name], device)
+        return self.ask(self.entries[name], device, node)
 
     def run_block(self, trials: Block, place: Place, data: Prepared, output: Path, tell: OnEvent) -> Records:
         """The records of arms that stand side by side, as they end, and what to wait for meanwhile: on a CPU in turns,
@@ -74,13 +103,15 @@ class TrialRunner:
                 yield item if isinstance(item, Future) else item[1]
 
     def find_batch(self, arm: Trial, arms: int, data: Prepared, output: Path) -> LargestBatch:
-        """The largest batch that an arm trains with, on every kind of machine that there is. arms: of its group."""
+        """The largest batch that an arm trains with, on every kind of machine that it may run on. arms: of its group."""
         pair = pair_of(arm)
         if pair in data.faults:
             return LargestBatch(size=None, status="failed", reason=data.faults[pair])
 
+        places = [place for place, nodes in self.kinds().items() if arm.node in nodes]
+
         def probe(samples: int) -> Record:
-            for place in self.executor.kinds():
+            for place in places:
                 record = self._probe(probe_of(arm, samples), place, data, output)
                 if record.status != "ok":
                     break
@@ -105,14 +136,14 @@ class TrialRunner:
         if pair in data.faults:
             return Record(trial=trial, status="failed", reason=data.faults[pair])
         entry = self.entries[shown_framework(trial)]
-        offered = self.offered.get((entry.shown, trial.device))
+        offered = self.offered.get((entry.shown, trial.device, trial.node))
         problem = offered.refusal(trial.precision, trial.execution) if offered else ""
         if problem:  # an earlier worker has said so already: no need to start another
             return Record(trial=trial, status="unsupported", reason=problem)
 
         def follow(event: dict[str, Any]) -> None:
             if event["event"] == "info":
-                self.offered[entry.shown, trial.device] = from_json(event["info"], FrameworkInfo)
+                self.offered[entry.shown, trial.device, trial.node] = from_json(event["info"], FrameworkInfo)
             tell(trial, event)
 
         setting = Setting(

@@ -44,7 +44,8 @@ class Verification:
     """What to verify: models in frameworks on devices, at the precisions and executions of a run.
 
     entries: the frameworks, each in the interpreter of its workers: what one of them proves, another does not. places: one of
-    each kind of machine: what one of them proves, another does not.
+    each kind of machine: what one of them proves, another does not. nodes: the kinds of node that the places are of, as the
+    configuration names them.
     folder: where workers start. faults: by its name, why a model that was asked for cannot be used at all.
     """
 
@@ -59,6 +60,7 @@ class Verification:
     folder: Path = Path()
     faults: dict[str, str] = field(factory=dict)
     places: tuple[Place, ...] = (Place(),)
+    nodes: tuple[str, ...] = ()
 
 
 def verify(
@@ -114,7 +116,7 @@ class _Proof:
 
     def told(self, result: ParityResult) -> ParityResult:
         """The result as this proof's, which is told of."""
-        result = evolve(result, variant=self.entry.label, node=self.place.kind)
+        result = evolve(result, variant=self.entry.label, node=self.place.kind, nodes=self.wanted.nodes)
         self.on_result(result)
         return result
 

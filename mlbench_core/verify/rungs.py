@@ -90,6 +90,8 @@ class ParityResult:
     """Why the ladder could not be finished, with the rung at which it stopped; empty if it was."""
     node: str = ""
     """The kind of machine that it was found on, as the executor calls it; empty where there is but one."""
+    nodes: tuple[str, ...] = ()
+    """The kinds of node, as the configuration asks for them, that such machines are of."""
 
     @property
     def where(self) -> str:
@@ -118,14 +120,16 @@ class ParityResult:
         return next((rung for rung in failed if not rung.absent), failed[0] if failed else None)
 
 
-def least_proven(results: Iterable[ParityResult]) -> dict[tuple[str, str, str], ParityResult]:
-    """By a framework's name or label, model and device: of what several kinds of machine found, what proves least."""
-    found: dict[tuple[str, str, str], ParityResult] = {}
+def least_proven(results: Iterable[ParityResult]) -> dict[tuple[str, str, str, str], ParityResult]:
+    """By a framework's name or label, model, device and kind of node, which is empty where the configuration names none: of
+    what several kinds of machine found, what proves least."""
+    found: dict[tuple[str, str, str, str], ParityResult] = {}
     for result in results:
-        key = shown_framework(result), result.model, result.device
-        known = found.get(key)
-        if known is None or BY_PROOF.index(result.verdict) < BY_PROOF.index(known.verdict):
-            found[key] = result
+        for node in result.nodes or ("",):
+            key = shown_framework(result), result.model, result.device, node
+            known = found.get(key)
+            if known is None or BY_PROOF.index(result.verdict) < BY_PROOF.index(known.verdict):
+                found[key] = result
     return found
 
 

@@ -110,6 +110,10 @@ SAMPLES: list[Any] = [
     {"delta": 0.1}, {"half_width": "2%", "max_blocks": 5}, {"max_blocks": "many"}, {"drift": None},
     {"name": "x"}, {"name": "all"}, {"name": ""}, {"name": "x", "python": "p", "label": "x-1.0"}, {"name": "x", "label": None},
     [{"name": "x", "label": "a b"}], {"name": "x", "label": "a\n"}, {"name": "x", "label": "../x"}, {"name": "x", "python": ""},
+    {"accelerator": "H200"}, {"accelerator": "a\n"}, {"accelerator": None}, {"labels": {"zone": "a"}, "count": 2},
+    [{"accelerator": "H200", "count": 3.0}, {"labels": {"x": "1"}}], {"accelerator": "H200", "count": 0}, {"count": 2},
+    {"accelerator": "H200", "labels": None, "count": None}, {"accelerator": "x" * 81}, {"accelerator": "H200", "zone": "a"},
+    {"labels": {}}, {"labels": {"zone": 1}},
     {"label": "x"}, ["x", {"name": "x", "label": "y"}], {"name": "x", "path": "y"}, {"name": "x", "label": "y" * 41},
 ]  # fmt: skip
 

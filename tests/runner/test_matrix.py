@@ -109,7 +109,7 @@ class Answers:
     def __init__(self, *infos: FrameworkInfo) -> None:
         self.infos, self.asked = {each.name: each for each in infos}, []
 
-    def __call__(self, entry: Entry, device: str) -> FrameworkInfo | None:
+    def __call__(self, entry: Entry, device: str, _node: str) -> FrameworkInfo | None:
         self.asked.append((entry.name, device))
         return self.infos.get(entry.name)
 
@@ -145,7 +145,7 @@ def test_all_devices_are_those_that_a_framework_runs_on(registry: Registry) -> N
 
 
 def test_what_one_device_lacks_is_said_of_that_device(registry: Registry) -> None:
-    def offers(entry: Entry, device: str) -> FrameworkInfo:
+    def offers(entry: Entry, device: str, _node: str) -> FrameworkInfo:
         return info(
             entry.name, devices=("cpu", "cuda:0"), precisions=("fp32", "bf16", "fp16", *["tf32"][device == "cpu" :])
         )

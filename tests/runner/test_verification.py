@@ -232,4 +232,4 @@ def test_each_kind_of_machine_has_its_own_proof(folder: Path) -> None:
     assert told == results * 2
     assert [result.where for result in results] == ["cpu on old", "cpu on new"]
     for order in (results, results[::-1]):
-        assert {key: one.node for key, one in least_proven(order).items()} == {("toy", "net", "cpu"): "new"}
+        assert {key: one.node for key, one in least_proven(order).items()} == {("toy", "net", "cpu", ""): "new"}

@@ -34,7 +34,7 @@ class Mark:
 
 def marks(
     found: Iterable[tuple[str, Point]],
-    panel: Sequence[Part] = ("model", "device", "dataset"),
+    panel: Sequence[Part] = ("model", "device", "node", "dataset"),
     line: Sequence[Part] = ("batch_size", "precision"),
 ) -> list[Mark]:
     """Points by panel and line. found: each with how the name of its line begins, or empty. panel, line: which parts of groups

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-PANEL: tuple[Part, ...] = ("model", "device", "precision", "dataset")
+PANEL: tuple[Part, ...] = ("model", "device", "node", "precision", "dataset")
 FRONT = "not beaten in both"
 LABELLED = 12
 """Markers in a panel at most that say their batch size: more would cover each other (own)."""

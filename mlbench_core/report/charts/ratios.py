@@ -25,7 +25,7 @@ def gpu_vs_cpu(results: Results, look: Look) -> Chart:
     gains = _over(found, lambda group: evolve(group, device="cpu"))
     return dots(
         "gpu_vs_cpu", "Speed-up of a GPU over the CPU",
-        marks(((gain.group.device, gain) for gain in gains), panel=("model", "dataset")), look,
+        marks(((gain.group.device, gain) for gain in gains), panel=("model", "node", "dataset")), look,
         label="times as fast as on the CPU",
         caption=f"Training throughput on the GPU over that of the same arm on the CPU, block by block. {BARS}",
         missing="A run on the CPU and a GPU fills it: --devices cpu cuda:0.", show=two,

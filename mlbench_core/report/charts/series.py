@@ -14,8 +14,8 @@ from mlbench_core.results.groups import Group, arm_label, group_of, grouped
 from mlbench_core.stats.estimate import Estimate, estimate
 from mlbench_core.trial import Task
 
-Part = Literal["model", "device", "batch_size", "precision", "dataset"]
-PARTS: tuple[Part, ...] = ("model", "device", "batch_size", "precision", "dataset")
+Part = Literal["model", "device", "node", "batch_size", "precision", "dataset"]
+PARTS: tuple[Part, ...] = ("model", "device", "node", "batch_size", "precision", "dataset")
 
 
 @frozen(kw_only=True)

@@ -17,7 +17,7 @@ from mlbench_core.results.metrics import samples_per_second
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PANEL: tuple[Part, ...] = ("model", "device", "precision", "dataset")
+PANEL: tuple[Part, ...] = ("model", "device", "node", "precision", "dataset")
 TICKS = 8
 """Batch sizes that are written at an axis at most; further ones have their place and no number."""
 

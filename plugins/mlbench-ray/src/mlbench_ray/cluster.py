@@ -41,12 +41,12 @@ class Cluster:
 
     def look(self) -> tuple[Place, ...]:
         """The places that there are now; nodes that came get their agents. Raises ExecutorError if there is none."""
-        begun, labels = {}, {}
+        begun, nodes = {}, {}
         for node in ray.nodes():  # type: ignore[no-untyped-call]
             if node["Alive"] and node["Resources"].get(RESOURCE, 0) > 0:
                 for name in self._names(node):
                     if name not in self.links:
-                        begun[name], labels[name] = self._agent(node), node.get("Labels") or {}
+                        begun[name], nodes[name] = self._agent(node), node
         asked = {agent.about.remote(): (name, agent) for name, agent in begun.items()}
         ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=START_S) if asked else ([], [])
         differing, here = [], installed()
@@ -59,11 +59,13 @@ class Cluster:
                 continue
             if lines := differences(here, there):
                 differing.append(f"{name}: {listed(lines)}")
-            self.links[name] = Link(name, kind_of(facts, labels[name]), agent, facts)
+            labels = nodes[name].get("Labels") or {}
+            place = Place(name, kind_of(facts, labels), nodes[name]["NodeID"], labels=labels, facts=facts)
+            self.links[name] = Link(place, agent)
         if differing:
             self.links.clear()
             raise ExecutorError(f"install the same on every machine of a run: {' | '.join(differing)}")
-        places = tuple(Place(name, link.kind) for name, link in sorted(self.links.items()) if not link.lost)
+        places = tuple(link.place for _, link in sorted(self.links.items()) if not link.lost)
         if not places:
             raise ExecutorError(_nothing(len(begun)))
         return places

@@ -56,8 +56,13 @@ def take(files: Files, digest: str) -> str:
             raise ExecutorError(
                 f"the data were brought to {place} and are not what the driver has: {digest} was wanted"
             )
-        shutil.rmtree(place, ignore_errors=True)  # whatever is there is not of this digest
-        coming.rename(place)
+        if digest_of(place) != digest:  # nodes that share a cache may be brought the same at once
+            shutil.rmtree(place, ignore_errors=True)
+            try:
+                coming.rename(place)
+            except OSError:
+                if digest_of(place) != digest:
+                    raise
     finally:
         shutil.rmtree(coming, ignore_errors=True)
     return str(place)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench_core.errors import in_one_line
-from mlbench_core.executor import Running
+from mlbench_core.executor import Place, Running
 from mlbench_ray.agent import Ended, Message, Order, Wanted
 from mlbench_ray.files import digest_of, read
 
@@ -19,11 +19,11 @@ END_S = 30.0
 
 
 class Link:
-    """A node, by its agent. name: of the node. kind: the same for nodes that are alike. facts: about its machine. lost: why the
-    agent cannot be reached any more; empty as long as it can."""
+    """A node, by its agent. place: as the core knows it. lost: why the agent cannot be reached any more; empty as long as it
+    can."""
 
-    def __init__(self, name: str, kind: str, agent: Any, facts: dict[str, Any]) -> None:
-        self.name, self.kind, self.facts, self.lost = name, kind, facts, ""
+    def __init__(self, place: Place, agent: Any) -> None:
+        self.place, self.name, self.facts, self.lost = place, place.name, dict(place.facts), ""
         self._agent, self._numbers = agent, itertools.count()
         self._inboxes: dict[int, deque[Message]] = {}
         self._orders: list[Order] = []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlbench_core import Suite
-from mlbench_core.errors import ExecutorError
+from mlbench_core.errors import ConfigError, ExecutorError
 from mlbench_core.machine.cache import cache_folder
 from mlbench_ray.alike import differences, listed
 from mlbench_ray.executor import connect
@@ -88,3 +88,19 @@ def test_parity_is_proven_once_for_each_kind_of_node(
     assert [kind.endswith(", rack=far") for kind in sorted(kinds)] == [False, True]
     assert {result.verdict for result in results.parity} == {"verified"}
     assert {row.parity.verdict for row in results.rows} == {"verified"}
+
+
+def test_each_kind_of_node_runs_the_same_trials(three_nodes: Any, short: dict[str, Any]) -> None:
+    far = three_nodes.add(labels={"rack": "far"})
+    three_nodes.add(labels={"rack": "near"})
+    three_nodes.cluster.wait_for_nodes()
+    kinds = [{"labels": {"rack": "far"}}, {"labels": {"rack": "near"}}]
+    keys = {**short, "executor": "ray", "executor_options": {"address": three_nodes.address}}
+    results = Suite(**keys, nodes=kinds).run(verify=False)
+    assert {record.status for record in results.records} == {"ok"}
+    places = {record.trial.node: record.place for record in results.records}
+    assert {(record.trial.node, record.place) for record in results.records} == set(places.items())
+    assert sorted(places) == ["rack=far", "rack=near"]
+    assert places["rack=far"].endswith(far.node_id[:8])
+    with pytest.raises(ConfigError, match="nodes: 1 of 2 nodes are rack=far; there are: "):
+        Suite(**{**keys, "output": "elsewhere"}, nodes=[{"labels": {"rack": "far"}, "count": 2}]).run()

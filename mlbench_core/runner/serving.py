@@ -1,0 +1,57 @@
+"""Which places are of which kind of node, as a configuration names them in `nodes`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from mlbench_core.errors import ConfigError
+from mlbench_core.executor import Place
+from mlbench_core.nodes import NodeKind
+
+Serving = Mapping[Place, Collection[str]]
+"""By place, the names of the kinds whose trials it takes; "" is that of all trials where no kind is named."""
+
+
+def serving(kinds: Sequence[NodeKind] | None, places: Sequence[Place]) -> Serving:
+    """What each place takes: of each kind as many nodes as its count says, the first by name."""
+    if not kinds:
+        return dict.fromkeys(places, ("",))
+    found: dict[Place, list[str]] = {place: [] for place in places}
+    for kind in kinds:
+        fitting = [place for place in places if kind.meets(_accelerators(place), place.labels)]
+        nodes = sorted({_node(place) for place in fitting})
+        wanted = nodes[: kind.count or None]
+        for place in fitting:
+            if _node(place) in wanted:
+                found[place].append(kind.name)
+    return found
+
+
+def check_nodes(kinds: Sequence[NodeKind] | None, places: Sequence[Place]) -> None:
+    """Raises ConfigError that names the first kind of which there are fewer nodes than it asks for."""
+    found = serving(kinds, places)
+    for kind in kinds or ():
+        there = len({_node(place) for place, names in found.items() if kind.name in names})
+        wanted = kind.count or 1
+        if there < wanted:
+            number = f"{there} of {wanted} nodes are" if there else "no node is"
+            kinds_there = dict.fromkeys(place.kind or "nodes of which nothing is known" for place in places)
+            raise ConfigError(f"nodes: {number} {kind.name}; there are: {'; '.join(kinds_there)}")
+
+
+def gpus_on(kinds: Sequence[NodeKind] | None, places: Sequence[Place]) -> dict[str, int]:
+    """By kind, the GPUs that each of its nodes has."""
+    found = serving(kinds, places)
+    by_kind: dict[str, list[int]] = {}
+    for place, names in found.items():
+        for name in names:
+            by_kind.setdefault(name, []).append(len(_accelerators(place)))
+    return {name: min(numbers) for name, numbers in by_kind.items()}
+
+
+def _node(place: Place) -> str:
+    return place.node or place.name
+
+
+def _accelerators(place: Place) -> list[str]:
+    return [str(gpu.get("name")) for gpu in place.facts.get("gpus") or ()]
