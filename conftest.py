@@ -12,8 +12,8 @@ LONG = (
 
 
 def pytest_configure() -> None:
-    """A shell's background job starts with SIGINT ignored, one under nohup with SIGHUP. Programs started here would inherit that,
-    and rightly not end where tests of Ctrl-C and of closed terminals want them to."""
+    """A shell's background job starts with SIGINT ignored, one under nohup with SIGHUP. Programs started here would inherit
+    that, and rightly not end where tests of Ctrl-C and of closed terminals want them to."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
