@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import asdict, evolve, field, frozen
 
@@ -44,6 +44,8 @@ class Config:
     dataset: str | dict[str, str] = "digits"
     optimizer: str | dict[str, str] | None = None
     """What models are trained with; a model that a mapping does not name, and None: with its own."""
+    loss: str | dict[str, str] | None = None
+    """What training makes smaller; a model that a mapping does not name, and None: with its own."""
     precision: tuple[str, ...] = ("fp32",)
     execution: tuple[str, ...] = ("default",)
     profile: str | None = None
@@ -134,11 +136,12 @@ class Config:
                 return value[name]
         raise ConfigError(f"{key}: nothing for model {model!r}; it has {', '.join(value)}. Add {model!r} or 'default'")
 
-    def optimizer_for(self, model: str, names: tuple[str, ...]) -> str:
-        """The optimiser that was asked for; empty for the model's own. A mapping may call the model by any of `names`."""
-        if not isinstance(self.optimizer, dict):
-            return self.optimizer or ""
-        named = (self.optimizer.get(name) for name in (model, *names, "default"))
+    def named_for(self, key: Literal["optimizer", "loss"], model: str, names: tuple[str, ...]) -> str:
+        """What was asked for; empty for the model's own. A mapping may call the model by any of `names`."""
+        value: str | dict[str, str] | None = getattr(self, key)
+        if not isinstance(value, dict):
+            return value or ""
+        named = (value.get(name) for name in (model, *names, "default"))
         return next(filter(None, named), "")
 
 

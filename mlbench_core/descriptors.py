@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from attrs import frozen, has
 
 from mlbench_core.errors import show
-from mlbench_core.trial import ModelSource, OptimizerSource
+from mlbench_core.trial import LossSource, ModelSource, OptimizerSource
 
 Takes = Literal["image", "vector", "tokens"]
 Kind = Literal["image", "vector", "tokens", "any"]
@@ -65,6 +65,15 @@ class OptimizerDescriptor:
     description: str
 
 
+@frozen(kw_only=True)
+class LossDescriptor:
+    """What training makes smaller, which the configuration's `loss` names."""
+
+    name: str
+    source: LossSource
+    description: str
+
+
 @frozen
 class ReporterDescriptor:
     """Something that writes files from a run's results.
@@ -111,7 +120,7 @@ LOWERINGS = (
 FORMS = {
     "name": NAME, "aliases": NAME, "load": FUNCTION, "files": FUNCTION, "write": FUNCTION, "run": FUNCTION, "machine": FUNCTION,
     "options": NAME, "connect": FUNCTION,
-    "factory": FUNCTION, "rule": FUNCTION, "native": FUNCTION, "lowerings": LOWERINGS,
+    "factory": FUNCTION, "rule": FUNCTION, "loss": FUNCTION, "native": FUNCTION, "lowerings": LOWERINGS,
 }  # fmt: skip
 """What the texts in a field must look like."""
 

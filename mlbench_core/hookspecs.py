@@ -19,14 +19,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pluggy
-from attrs import field, frozen
+from attrs import frozen
 
 from mlbench_core.descriptors import DatasetDescriptor as DatasetDescriptor
 from mlbench_core.descriptors import ExecutorDescriptor as ExecutorDescriptor
+from mlbench_core.descriptors import LossDescriptor as LossDescriptor
 from mlbench_core.descriptors import ModelDescriptor as ModelDescriptor
 from mlbench_core.descriptors import OptimizerDescriptor as OptimizerDescriptor
 from mlbench_core.descriptors import ReporterDescriptor as ReporterDescriptor
-from mlbench_core.devices import kind_of
+from mlbench_core.framework_info import FrameworkInfo as FrameworkInfo
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -48,66 +49,6 @@ Session = Any
 Handle = Any
 
 
-@frozen(kw_only=True)
-class FrameworkInfo:
-    """What a framework is and offers on the device it was given.
-
-    name: as users type it. version: of the framework. versions: of what else matters to its numbers (compiler, runtime).
-    devices: those it sees, "cpu" or "cuda:0" ... precisions and executions: names a Plan may carry. default_execution: what
-    this framework's users run when they ask for nothing. data_parallel: kinds of devices ("cpu", "cuda") of which several can
-    share each batch in training; BatchNorm's statistics are then over the whole batch, in every framework.
-    """
-
-    name: str
-    version: str
-    devices: tuple[str, ...]
-    precisions: tuple[str, ...]
-    executions: tuple[str, ...]
-    default_execution: str
-    versions: dict[str, str] = field(factory=dict)
-    data_parallel: tuple[str, ...] = ()
-
-    def runs_on(self, device: str) -> bool:
-        """Whether a device is of a kind that the framework sees; which of that kind it is, the worker decides."""
-        return kind_of(device) in {kind_of(mine) for mine in self.devices}
-
-    def refusal(self, precision: str, execution: str) -> str:
-        """Why the framework cannot run a precision or an execution on its device; empty if it can."""
-        asked = (("precision", precision, self.precisions), ("execution", execution, self.executions))
-        for what, name, offered in asked:
-            if name not in offered and (what, name) != ("execution", "default"):
-                return f"{self.name} on {', '.join(self.devices)} offers no {what} {name!r}, only {', '.join(offered)}"
-        return ""
-
-    def device_refusal(self, plan: Plan, advice: str) -> str:
-        """Why the framework cannot run on the plan's device; empty if it can. advice: how to get a build that can."""
-        kind = kind_of(plan.device)
-        if problem := self.group_refusal(plan):
-            return problem
-        if kind == "cpu":
-            return "tf32 needs a GPU: use fp32 on the CPU" if plan.precision == "tf32" else ""
-        seen = [device for device in self.devices if kind_of(device) == kind]
-        if len(seen) >= plan.num_devices:
-            return ""
-        if seen:
-            return f"{self.name} {self.version} sees {', '.join(seen)} only, fewer than {plan.device!r} names"
-        sees = f"{self.name} {self.version} sees no device {plan.device!r}"
-        if kind == "mps":
-            return f"{sees}: it needs macOS on Apple silicon; use 'cpu'"
-        return f"{sees}: use 'cpu', or {advice} and check that nvidia-smi lists the GPU"
-
-    def group_refusal(self, plan: Plan) -> str:
-        """Why the framework cannot train on several devices of the plan's kind together; empty if it can, or need not."""
-        if plan.num_devices == 1:
-            return ""
-        if kind_of(plan.device) not in self.data_parallel:
-            kinds = " and ".join(self.data_parallel) or "no"
-            return f"{self.name} cannot train on {plan.device!r} together: it shares batches among {kinds} devices"
-        if plan.batch_size % plan.num_devices:
-            return f"a batch of {plan.batch_size} cannot be shared equally by the {plan.num_devices} devices of {plan.device!r}"
-        return ""
-
-
 @frozen
 class Batch:
     """One batch on the host. x as in the module's docstring; y int32 (batch,)."""
@@ -118,7 +59,7 @@ class Batch:
 
 @frozen(kw_only=True)
 class Gradients:
-    """One backward pass. output: logits, or whatever the model returns; loss: the mean cross-entropy, None under a cotangent;
+    """One backward pass. output: logits, or whatever the model returns; loss: over the batch, None under a cotangent;
     inputs: the gradient by x, None for token inputs; parameters: by path, in the tree's layout, trainable ones only."""
 
     output: npt.NDArray[Any]
@@ -161,6 +102,7 @@ class FrameworkSpec:
         """Puts the model on the device with `weights`, makes the optimiser, prepares the step (compiled lazily).
 
         weights: a float32 array for every parameter of the table, in the tree's layout; cast to the plan's type here.
+        A loss (`plan.loss`) or an optimiser that the framework does not have is refused.
         Where `plan.task` is "infer" nobody asks for a training step: make no optimiser, whose memory would count in.
         """
 
@@ -207,7 +149,7 @@ class FrameworkSpec:
     def gradients(self, session: Session, batch: Any, cotangent: npt.NDArray[Any] | None) -> Gradients:
         """One forward and backward pass in training mode, without an update; used by the parity ladder, never timed.
 
-        cotangent None: gradients of the mean cross-entropy. Else: the vector-Jacobian product of the model's output with
+        cotangent None: gradients of the plan's loss. Else: the vector-Jacobian product of the model's output with
         `cotangent`, an array of the output's shape.
         """
 
@@ -288,6 +230,18 @@ class PluginSpec:
             @hookimpl
             def register_optimizers():
                 return [OptimizerDescriptor(name="lion", source=OptimizerSource("my_rules:lion"), description="")]
+        """
+        return []
+
+    @hookspec
+    def register_losses(self) -> list[LossDescriptor]:
+        """Losses to add; the configuration's `loss` names one.
+
+        Example::
+
+            @hookimpl
+            def register_losses():
+                return [LossDescriptor(name="smoothed", source=LossSource("my_losses:smoothed"), description="")]
         """
         return []
 

@@ -268,6 +268,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "num_epochs": _per_model(_whole(1)),
     "dataset": _per_model(_text),
     "optimizer": _optional(_per_model(_text)),
+    "loss": _optional(_per_model(_text)),
     "precision": _list(_choice((*PRECISIONS, "all"), "precision"), "[fp32]"),
     "execution": _list(_choice((*EXECUTIONS, "all"), "execution"), "[default]"),
     "profile": _optional(_choice(tuple(PROFILES), "profile")),

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import pluggy
 from attrs import evolve
 
-from mlbench_core.architecture import Architecture, Shape, UpdateRule
+from mlbench_core.architecture import Architecture, Loss, Shape, UpdateRule
 from mlbench_core.errors import MlbenchError, PluginError, UnsupportedError, in_one_line
 from mlbench_core.hookspecs import FrameworkSpec
 from mlbench_core.installed import FRAMEWORKS, Found, find, framework_name
-from mlbench_core.trial import ModelSource, OptimizerSource, Plan
+from mlbench_core.trial import LossSource, ModelSource, OptimizerSource, Plan
 
 T = TypeVar("T")
 
@@ -83,12 +83,19 @@ def _absent(name: str, label: str) -> Callable[..., Any]:
 def build_architecture(source: ModelSource, input_shape: Shape, num_classes: int) -> Architecture:
     """The architecture that a model's factory makes. Raises PluginError, one line that names the factory, if it does not."""
     built = _made(Architecture, "model's factory", source.factory, input_shape, num_classes)
-    return built if source.optimizer is None else evolve(built, optimizer=build_rule(source.optimizer))
+    if source.optimizer is not None:
+        built = evolve(built, optimizer=build_rule(source.optimizer))
+    return built if source.loss is None else evolve(built, loss=build_loss(source.loss))
 
 
 def build_rule(source: OptimizerSource) -> UpdateRule:
     """The rule of an optimiser. Raises PluginError, one line that names the function, if it makes none."""
     return _made(UpdateRule, "optimiser's function", source.rule)
+
+
+def build_loss(source: LossSource) -> Loss:
+    """A loss. Raises PluginError, one line that names the function, if it makes none."""
+    return _made(Loss, "loss's function", source.loss)
 
 
 def _made(kind: type[T], what: str, function: str, *values: object) -> T:
@@ -101,7 +108,7 @@ def _made(kind: type[T], what: str, function: str, *values: object) -> T:
     except Exception as error:
         raise PluginError(f"the {what} {function!r} raised {in_one_line(error)}") from error
     if not isinstance(made, kind):
-        raise PluginError(f"the {what} {function!r} returned a {type(made).__name__}, not an {kind.__name__}")
+        raise PluginError(f"the {what} {function!r} returned a {type(made).__name__}, not of type {kind.__name__}")
     return made
 
 
@@ -111,9 +118,7 @@ def build_model(framework: Framework, source: ModelSource, architecture: Archite
     Registers the source's own lowerings first. Raises UnsupportedError if nobody builds it.
     """
     name = framework.name
-    for registering in (source, source.optimizer):
-        if registering is not None and name in registering.lowerings:
-            _register(registering.lowerings[name])
+    register_lowerings(source, name)
     model = attribute(source.native[name])(architecture, plan) if name in source.native else None
     if model is None:
         model = framework.build_model(architecture, plan)
@@ -122,8 +127,15 @@ def build_model(framework: Framework, source: ModelSource, architecture: Archite
     return model
 
 
+def register_lowerings(source: ModelSource, framework: str) -> None:
+    """Has the source's own layers, optimiser and loss registered for a framework."""
+    for registering in (source, source.optimizer, source.loss):
+        if registering is not None and framework in registering.lowerings:
+            _register(registering.lowerings[framework])
+
+
 def _register(lowerings: str) -> None:
-    """Has lowerings of layers or of an optimiser registered: by importing a module, or by calling a function of one."""
+    """Has lowerings of layers, an optimiser or a loss registered: by importing a module, or by calling a function of one."""
     if ":" in lowerings:
         attribute(lowerings)()
     else:

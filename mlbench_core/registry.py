@@ -23,6 +23,7 @@ from mlbench_core.errors import PluginError, in_one_line, unknown
 from mlbench_core.hookspecs import (
     DatasetDescriptor,
     ExecutorDescriptor,
+    LossDescriptor,
     ModelDescriptor,
     OptimizerDescriptor,
     PluginSpec,
@@ -31,7 +32,17 @@ from mlbench_core.hookspecs import (
 from mlbench_core.installed import CORE, DISABLE, PLUGINS, find, how_to_choose, is_disabled
 from mlbench_core.localfile import LOCAL, LocalFolder, enter
 
-MODEL, DATASET, REPORTER, EXECUTOR, OPTIMIZER = "model", "data set", "reporter", "executor", "optimiser"
+MODEL, DATASET, REPORTER, EXECUTOR = "model", "data set", "reporter", "executor"
+OPTIMIZER, LOSS = "optimiser", "loss"
+REGISTERED: dict[str, tuple[str, type]] = {
+    MODEL: ("models", ModelDescriptor),
+    DATASET: ("datasets", DatasetDescriptor),
+    REPORTER: ("reporters", ReporterDescriptor),
+    EXECUTOR: ("executors", ExecutorDescriptor),
+    OPTIMIZER: ("optimizers", OptimizerDescriptor),
+    LOSS: ("losses", LossDescriptor),
+}
+"""What plugins register: by kind, the field of `Registry`, which ends the hook's name, and the class of the descriptors."""
 AROUND = ("trial_finished", "run_finished")
 """The hooks of `PluginSpec` that register nothing."""
 
@@ -66,6 +77,7 @@ class Registry:
     reporters: dict[str, ReporterDescriptor]
     executors: dict[str, ExecutorDescriptor]
     optimizers: dict[str, OptimizerDescriptor]
+    losses: dict[str, LossDescriptor]
     plugins: tuple[Loaded, ...]
     faults: tuple[str, ...]
     faulty: dict[tuple[str, str], str]
@@ -91,12 +103,16 @@ class Registry:
         """The optimiser of that name. Raises PluginError as `model` does."""
         return self._named("optimizer", OPTIMIZER, name, self.optimizers)
 
-    def trained_with(self, optimizer: str, model: str) -> ModelDescriptor:
-        """The model of that name, trained with the optimiser of that name; with its own where that is empty."""
+    def loss(self, name: str) -> LossDescriptor:
+        """The loss of that name. Raises PluginError as `model` does."""
+        return self._named("loss", LOSS, name, self.losses)
+
+    def trained_with(self, model: str, optimizer: str, loss: str) -> ModelDescriptor:
+        """The model of that name, trained with the optimiser and the loss of those names; with its own where one is empty."""
         descriptor = self.models[model]
-        if not optimizer:
-            return descriptor
-        return evolve(descriptor, source=evolve(descriptor.source, optimizer=self.optimizers[optimizer].source))
+        changes: dict[str, Any] = {"optimizer": self.optimizers[optimizer].source} if optimizer else {}
+        changes |= {"loss": self.losses[loss].source} if loss else {}
+        return evolve(descriptor, source=evolve(descriptor.source, **changes))
 
     def added_by(self, plugin: Loaded) -> list[str]:
         """What a plugin adds: "model mlp" and the like, and "hook run_finished" for each hook around a run."""
@@ -145,23 +161,14 @@ def load_registry(folder: Path) -> Registry:
     enter(None)  # a plugin is not to find its imports in the folder of another registry
     plugins = tuple(_plugins(used, faults))
     found = {
-        kind: _collect(plugins, hook, kind, descriptor, faults)
-        for kind, hook, descriptor in (
-            (MODEL, "register_models", ModelDescriptor),
-            (DATASET, "register_datasets", DatasetDescriptor),
-            (REPORTER, "register_reporters", ReporterDescriptor),
-            (EXECUTOR, "register_executors", ExecutorDescriptor),
-            (OPTIMIZER, "register_optimizers", OptimizerDescriptor),
-        )
+        kind: _collect(plugins, f"register_{names}", kind, descriptor, faults)
+        for kind, (names, descriptor) in REGISTERED.items()
     }
+    usable: dict[str, Any] = {names: found[kind].usable for kind, (names, _) in REGISTERED.items()}
     for line in faults:
         warnings.warn(line, stacklevel=2)
     return Registry(
-        models=found[MODEL].usable,
-        datasets=found[DATASET].usable,
-        reporters=found[REPORTER].usable,
-        executors=found[EXECUTOR].usable,
-        optimizers=found[OPTIMIZER].usable,
+        **usable,
         plugins=plugins,
         faults=tuple(faults),
         faulty={(kind, name): line for kind in found for name, line in found[kind].faulty.items()},

@@ -9,7 +9,7 @@ from typing import Literal
 
 from attrs import evolve, field, frozen
 
-from mlbench_core.architecture import UpdateRule
+from mlbench_core.architecture import CrossEntropy, Loss, UpdateRule
 from mlbench_core.devices import kind_of, number_of
 from mlbench_core.entry import shown_framework
 from mlbench_core.serialize import to_json
@@ -43,6 +43,7 @@ class Plan:
     seed: int
     task: Task
     tuned: bool = False
+    loss: Loss = field(factory=CrossEntropy)
 
     @property
     def accelerated(self) -> bool:
@@ -78,6 +79,8 @@ class Trial:
     tuned: bool = False
     optimizer: str = ""
     """The name of the one that was asked for; empty for the model's own."""
+    loss: str = ""
+    """The same of the loss."""
     node: str = ""
     """The kind of node that it runs on, by `NodeKind.name`; empty where the configuration names none."""
 
@@ -116,6 +119,18 @@ class OptimizerSource:
 
 
 @frozen
+class LossSource:
+    """Where a worker finds a loss: import strings, as in `OptimizerSource`.
+
+    loss: "package.module:function", called without arguments, returns an `architecture.Loss`. lowerings: per framework, what
+    registers the loss's implementation.
+    """
+
+    loss: str
+    lowerings: dict[str, str] = field(factory=dict)
+
+
+@frozen
 class ModelSource:
     """Where a worker finds a model: import strings, so that the parent never imports what they name.
 
@@ -123,13 +138,14 @@ class ModelSource:
     lowerings: per framework, what registers lowerings of the model's own layers: a module, by being imported, or a function
     "package.module:function", called without arguments (such as "mlbenchfile:on_pytorch").
     native: per framework, "package.module:function", asked before the framework's own build_model.
-    optimizer: the rule to train with in place of the architecture's own.
+    optimizer, loss: what to train with in place of the architecture's own.
     """
 
     factory: str
     lowerings: dict[str, str] = field(factory=dict)
     native: dict[str, str] = field(factory=dict)
     optimizer: OptimizerSource | None = None
+    loss: LossSource | None = None
 
 
 @frozen

@@ -31,7 +31,7 @@ def losses(results: Results) -> list[float]:
 )
 def test_a_model_without_one_has_its_own(given: object, found: tuple[str, str]) -> None:
     config = Config.parse({"optimizer": given})
-    assert (config.optimizer_for("mlp", ()), config.optimizer_for("resnet18", ("cnn",))) == found
+    assert (config.named_for("optimizer", "mlp", ()), config.named_for("optimizer", "resnet18", ("cnn",))) == found
     assert Config.parse(config.to_dict()) == config
 
 
@@ -117,7 +117,7 @@ def test_a_rule_that_a_framework_lacks_is_unsupported_there(
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        ("return 3", "returned a int, not an UpdateRule"),
+        ("return 3", "returned a int, not of type UpdateRule"),
         ("raise KeyError('no')", "raised KeyError: 'no'"),
     ],
 )

@@ -249,6 +249,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "columns": columns_table,
     "layers": layers,
-    "architecture": lambda: values(architecture.Architecture, architecture.Optimizer),
+    "architecture": lambda: values(architecture.Architecture, architecture.Optimizer, architecture.CrossEntropy),
     "crossing": crossing,
 }

@@ -27,6 +27,7 @@ from mlbench_core.architecture.layers import (
     RMSNorm,
     Sequential,
 )
+from mlbench_core.architecture.loss import CrossEntropy, Loss
 from mlbench_core.architecture.optimizer import Optimizer, UpdateRule
 from mlbench_core.architecture.sequences import (
     Embedding,
@@ -41,8 +42,9 @@ from mlbench_core.architecture.tree import Architecture, walk
 from mlbench_core.architecture.weights import Weights, initial_weights
 
 __all__ = [
-    "Activation", "Architecture", "BatchNorm", "Binding", "Constant", "Conv2D", "Dense", "Dropout", "Embedding", "Flatten",
-    "Gated", "GlobalAveragePool2D", "Initializer", "Layer", "LayerNorm", "LayerScale", "MaxPool2D", "MeanTokens", "Normal",
-    "Optimizer", "Parameter", "PositionEmbedding", "RMSNorm", "Residual", "SegmentEmbedding", "SelectToken", "SelfAttention",
-    "Sequential", "Shape", "Site", "Tokens", "Uniform", "UpdateRule", "Weights", "initial_weights", "walk",
+    "Activation", "Architecture", "BatchNorm", "Binding", "Constant", "Conv2D", "CrossEntropy", "Dense", "Dropout",
+    "Embedding", "Flatten", "Gated", "GlobalAveragePool2D", "Initializer", "Layer", "LayerNorm", "LayerScale", "Loss",
+    "MaxPool2D", "MeanTokens", "Normal", "Optimizer", "Parameter", "PositionEmbedding", "RMSNorm", "Residual",
+    "SegmentEmbedding", "SelectToken", "SelfAttention", "Sequential", "Shape", "Site", "Tokens", "Uniform", "UpdateRule",
+    "Weights", "initial_weights", "walk",
 ]  # fmt: skip

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from mlbench_core.architecture.layer import Layer, Parameter, Shape, join
 from mlbench_core.architecture.layers import Dropout
+from mlbench_core.architecture.loss import CrossEntropy, Loss
 from mlbench_core.architecture.optimizer import UpdateRule
 from mlbench_core.errors import ArchitectureError
 
@@ -19,7 +20,7 @@ class Architecture:
     """One model, written once: every framework plugin lowers `root` to its own layers.
 
     A sample is an array of `input_shape`, float for `input_kind` "float" and integer token ids for "tokens"; the output is
-    `num_classes` logits. The loss is the mean softmax cross-entropy over the batch. `optimizer` is the model's own.
+    `num_classes` logits. `optimizer` and `loss` are the model's own.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Architecture:
     num_classes: int
     optimizer: UpdateRule
     input_kind: Literal["float", "tokens"] = "float"
+    loss: Loss = field(factory=CrossEntropy)
 
     def __attrs_post_init__(self) -> None:
         try:

@@ -15,7 +15,7 @@ from mlbench_core.entry import shown_framework
 from mlbench_core.results.compared import Metric
 from mlbench_core.results.groups import grouped
 
-CONDITIONS = ("seed", "threads", "measure", "tuned", "optimizer")
+CONDITIONS = ("seed", "threads", "measure", "tuned", "optimizer", "loss")
 
 
 @frozen(kw_only=True)

@@ -20,7 +20,7 @@ from mlbench_core.thresholds import Compare, Measure
 from mlbench_core.trial import Task, Trial
 from mlbench_core.verify.rungs import least_proven
 
-OWN_OPTIMIZER = "the model's own"
+OWN = "the model's own"
 
 
 @frozen(kw_only=True, cache_hash=True)
@@ -64,6 +64,7 @@ class Conditions:
     measure: Measure
     tuned: bool
     optimizer: str
+    loss: str
 
 
 @frozen(kw_only=True)
@@ -127,7 +128,7 @@ class _Take:
         self.versions: set[tuple[str, str]] = set()
         self._metrics = metrics
         self._cells: dict[Cell, Cell] = {}
-        self._conditions: dict[tuple[int, int, int, bool, str], Conditions] = {}
+        self._conditions: dict[tuple[int, int, int, bool, str, str], Conditions] = {}
 
     def __call__(self, record: Record) -> Kept:
         trial, measured = record.trial, record.measured
@@ -154,14 +155,15 @@ class _Take:
 
     def _conditions_of(self, trial: Trial) -> Conditions:
         """By the identity of `measure`, which costs less than its hash: what is kept here holds it, so no other gets its id."""
-        key = (trial.seed, trial.threads, id(trial.measure), trial.tuned, trial.optimizer)
+        key = (trial.seed, trial.threads, id(trial.measure), trial.tuned, trial.optimizer, trial.loss)
         if key not in self._conditions:
             self._conditions[key] = Conditions(
                 seed=trial.seed,
                 threads=trial.threads,
                 measure=trial.measure,
                 tuned=trial.tuned,
-                optimizer=trial.optimizer or OWN_OPTIMIZER,
+                optimizer=trial.optimizer or OWN,
+                loss=trial.loss or OWN,
             )
         return self._conditions[key]
 

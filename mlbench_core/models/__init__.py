@@ -1,10 +1,11 @@
-"""The shipped models, each a function (input shape, number of classes) -> Architecture; and optimisers to ask for by name."""
+"""The shipped models, each a function (input shape, number of classes) -> Architecture; and optimisers and a loss to ask
+for by name."""
 
 from __future__ import annotations
 
 from mlbench_core.descriptors import Takes
-from mlbench_core.hookspecs import ModelDescriptor, OptimizerDescriptor, hookimpl
-from mlbench_core.trial import ModelSource, OptimizerSource
+from mlbench_core.hookspecs import LossDescriptor, ModelDescriptor, OptimizerDescriptor, hookimpl
+from mlbench_core.trial import LossSource, ModelSource, OptimizerSource
 
 
 def _model(name: str, module: str, takes: Takes, description: str, *aliases: str, **sizes: int) -> ModelDescriptor:
@@ -39,3 +40,10 @@ def register_optimizers() -> list[OptimizerDescriptor]:
         OptimizerDescriptor(name=name, source=OptimizerSource(f"mlbench_core.models.rules:{name}"), description=text)
         for name, text in told.items()
     ]
+
+
+@hookimpl
+def register_losses() -> list[LossDescriptor]:
+    """The loss that every framework has, and every model of the core."""
+    source = LossSource("mlbench_core.models.losses:cross_entropy")
+    return [LossDescriptor(name="cross-entropy", source=source, description="the mean softmax cross-entropy")]

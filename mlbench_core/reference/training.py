@@ -11,6 +11,7 @@ from attrs import define, frozen
 from mlbench_core.architecture import Architecture, Site, Weights
 from mlbench_core.errors import PluginError, UnsupportedError
 from mlbench_core.hookspecs import Batch, Gradients
+from mlbench_core.reference.losses import Function, make_loss
 from mlbench_core.reference.lowering import lower
 from mlbench_core.reference.module import Array, Mode, Module, Variable
 from mlbench_core.reference.optimizers import Updater, make_optimizer
@@ -41,23 +42,12 @@ class Session:
     model: Model
     plan: Plan
     optimizer: Updater | None
+    loss: Function
     generator: np.random.Generator
 
     def mode(self, training: bool) -> Mode:
         """What a forward pass of this session needs to know."""
         return Mode(training, self.generator)
-
-
-def cross_entropy(logits: Array, labels: npt.NDArray[np.int32]) -> tuple[Any, Array]:
-    """The mean softmax cross-entropy over the batch, and its gradient (softmax - onehot) / batch by the logits."""
-    rows = np.arange(len(labels))
-    shifted = logits - logits.max(1, keepdims=True)  # the largest exponential is 1: no overflow
-    exponentials = np.exp(shifted)
-    total = exponentials.sum(1, keepdims=True)
-    loss = (np.log(total[:, 0]) - shifted[rows, labels]).mean()
-    dlogits = exponentials / total
-    dlogits[rows, labels] -= 1
-    return loss, dlogits / len(labels)
 
 
 def build_model(architecture: Architecture, plan: Plan) -> Model:
@@ -93,7 +83,7 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
         variable.value = value
     trained = [(parameter, model.variables[name]) for name, parameter in table.items() if parameter.trainable]
     optimizer = make_optimizer(plan.optimizer, trained) if plan.task == "train" else None
-    return Session(model, plan, optimizer, np.random.default_rng(plan.seed))
+    return Session(model, plan, optimizer, make_loss(plan.loss), np.random.default_rng(plan.seed))
 
 
 def place_batch(session: Session, batch: Batch) -> Placed:
@@ -112,7 +102,7 @@ def train_step(session: Session, batch: Placed) -> Any:
     """Forward, backward, update; returns the loss before the update."""
     assert session.optimizer is not None, "this session was made to infer"
     logits = session.model.root.forward(batch[0], session.mode(training=True))
-    loss, dlogits = cross_entropy(logits, batch[1])
+    loss, dlogits = session.loss(logits, batch[1])
     session.model.root.backward(dlogits)
     session.optimizer.step()
     return loss
@@ -127,7 +117,7 @@ def gradients(session: Session, batch: Placed, cotangent: Array | None) -> Gradi
     output = model.root.forward(x, session.mode(training=True))
     loss = None
     if cotangent is None:
-        loss, cotangent = cross_entropy(output, labels)
+        loss, cotangent = session.loss(output, labels)
     inputs = model.root.backward(cotangent.astype(output.dtype))
     for path, value in running.items():
         model.variables[path].value = value

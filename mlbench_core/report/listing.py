@@ -31,6 +31,7 @@ def as_data(registry: Registry, installed: Installed) -> dict[str, Any]:
         ],
         "reporters": [{"name": r.name, "description": r.description} for r in registry.reporters.values()],
         "optimizers": [{"name": o.name, "description": o.description} for o in registry.optimizers.values()],
+        "losses": [{"name": one.name, "description": one.description} for one in registry.losses.values()],
         "executors": [{"name": e.name, "description": e.description} for e in registry.executors.values()],
         "plugins": [
             {"name": p.name, "distribution": p.owner, "version": p.version, "adds": registry.added_by(p)}

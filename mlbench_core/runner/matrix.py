@@ -114,6 +114,7 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
                 measure=config.measure,
                 tuned=config.profile == "tuned",
                 optimizer=each.optimizer,
+                loss=each.loss,
             )
             first[trial] = None
     if not first:
@@ -130,6 +131,7 @@ class _Asked:
     dataset: str
     num_epochs: int
     optimizer: str = ""
+    loss: str = ""
     fault: str = ""
 
 
@@ -145,10 +147,13 @@ def _asked(name: str, config: Config, registry: Registry) -> _Asked:
     fault = "" if base in registry.datasets else registry.faulty.get((DATASET, base), "")
     if not fault:
         _check_dataset(dataset, model, registry)
-    optimizer = config.optimizer_for(model.name, model.aliases)
+    optimizer = config.named_for("optimizer", model.name, model.aliases)
     if optimizer:
         registry.optimizer(optimizer)
-    return _Asked(model=model.name, dataset=dataset, num_epochs=epochs, optimizer=optimizer, fault=fault)
+    loss = config.named_for("loss", model.name, model.aliases)
+    if loss:
+        registry.loss(loss)
+    return _Asked(model=model.name, dataset=dataset, num_epochs=epochs, optimizer=optimizer, loss=loss, fault=fault)
 
 
 def block_of(trials: Iterable[Trial], block: int) -> list[Trial]:

@@ -221,9 +221,9 @@ class Suite:
         wanted = Verification(
             entries=tuple(self._runner.entries[name] for name in dict.fromkeys(map(shown_framework, self.trials))),
             models=tuple(
-                self.registry.trained_with(optimizer, model)
-                for model, optimizer in dict.fromkeys((trial.model, trial.optimizer) for trial in self.trials)
-                if model in self.registry.models
+                self.registry.trained_with(*trained)
+                for trained in dict.fromkeys((trial.model, trial.optimizer, trial.loss) for trial in self.trials)
+                if trained[0] in self.registry.models
             ),
             devices=(),
             runs=tuple(sorted({(trial.precision, trial.execution) for trial in self.trials})),

@@ -155,7 +155,7 @@ class TrialRunner:
             folder=self._folder,
             place=place.name,
         )
-        source = self._registry.trained_with(trial.optimizer, trial.model).source
+        source = self._registry.trained_with(trial.model, trial.optimizer, trial.loss).source
         known = self.calibrated.get(trial.arm)
         folder = str(data.folders[pair])
         job = Job(trial=trial, model=source, data=folder, calibration=known, takes_turns=takes_turns)

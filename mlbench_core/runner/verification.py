@@ -233,12 +233,10 @@ def _path(proof: _Proof, cache: Path, model: ModelDescriptor, architecture: Arch
         return None
     plugin, source = find(FRAMEWORKS).usable[entry.name], model.source
     strings = [source.factory, source.lowerings.get(entry.name), source.native.get(entry.name)]
-    if source.optimizer is not None:
-        strings += [
-            source.optimizer.rule,
-            source.optimizer.lowerings.get(entry.name),
-            source.optimizer.lowerings.get(REFERENCE),
-        ]
+    for trained, function in ((source.optimizer, "rule"), (source.loss, "loss")):
+        if trained is not None:
+            lowerings = trained.lowerings
+            strings += [getattr(trained, function), lowerings.get(entry.name), lowerings.get(REFERENCE)]
     computing = [string.partition(":")[0] for string in strings if string]
     facts = [
         FORMAT,

@@ -66,6 +66,7 @@ class BesideTheReference:
             execution=execution,
             batch_size=cases.BATCH,
             optimizer=architecture.optimizer,
+            loss=architecture.loss,
             threads=1,
             seed=seed,
             task=task,

@@ -19,6 +19,7 @@ from mlbench_core.architecture import (
     GlobalAveragePool2D,
     LayerNorm,
     LayerScale,
+    Loss,
     MaxPool2D,
     MeanTokens,
     Optimizer,
@@ -36,6 +37,7 @@ from mlbench_core.hookspecs import Batch
 from mlbench_core.models.bert import bert, bert_base
 from mlbench_core.models.mlp import mlp
 from mlbench_core.models.resnet import resnet, resnet18, resnet34, resnet50
+from mlbench_core.trial import Plan
 from mlbench_core.verify import samples
 
 RULES = {
@@ -150,3 +152,10 @@ def random_batch(architecture: Architecture, seed: int = 0) -> Batch:
 def trained_with(architecture: Architecture, rule: str) -> Architecture:
     """The architecture without dropout and with the optimiser RULES[rule]."""
     return evolve(architecture.without_dropout(), optimizer=RULES[rule])
+
+
+def with_no_such(setting: str, plan: Plan) -> Plan:
+    """The plan with a precision, an execution or a loss that nobody has."""
+    if setting == "loss":
+        return evolve(plan, loss=Loss(name="no-such"))
+    return evolve(plan, precision="no-such") if setting == "precision" else evolve(plan, execution="no-such")

@@ -65,6 +65,7 @@ def reference(architecture: Architecture, weights: Weights) -> AbstractContextMa
         execution="eager",
         batch_size=cases.BATCH,
         optimizer=architecture.optimizer,
+        loss=architecture.loss,
         threads=1,
         seed=0,
         task="train",

@@ -88,14 +88,14 @@ class FrameworkConformance(BesideTheReference):
         assert "fp32" in info.precisions, f"precisions {info.precisions} lack 'fp32', the default"
         assert info.default_execution in info.executions, f"{info.default_execution!r} is not in {info.executions}"
 
-    @pytest.mark.parametrize("setting", ["precision", "execution"])
+    @pytest.mark.parametrize("setting", ["precision", "execution", "loss"])
     def test_unknown_settings_are_refused(self, driver: Driver, setting: str) -> None:
         architecture, info = cases.MODELS["mlp"], driver.info
-        names = ("no-such", info.default_execution) if setting == "precision" else ("fp32", "no-such")
-        session = driver.session(architecture, initial_weights(architecture, 0), self.plan(architecture, *names))
+        plan = cases.with_no_such(setting, self.plan(architecture, "fp32", info.default_execution))
+        session = driver.session(architecture, initial_weights(architecture, 0), plan)
         with pytest.raises(UnsupportedError) as caught, session:
             pass
-        offered = info.precisions if setting == "precision" else info.executions
+        offered = {"precision": info.precisions, "execution": info.executions, "loss": ()}[setting]
         unnamed = [name for name in offered if name not in str(caught.value)]
         assert not unnamed, f"the message should name {unnamed} too: {caught.value}"
 

@@ -30,6 +30,7 @@ from mlbench_core.architecture import (
     Dense,
     Dropout,
     Layer,
+    Loss,
     Optimizer,
     Parameter,
     Sequential,
@@ -62,6 +63,11 @@ class Unheard(Layer):
 @frozen(kw_only=True)
 class UnheardRule(UpdateRule):
     """A rule that nobody has."""
+
+
+@frozen(kw_only=True)
+class UnheardLoss(Loss):
+    """A loss that nobody has."""
 
 
 @frozen
@@ -117,6 +123,7 @@ class Extension:
             execution=driver.info.default_execution,
             batch_size=6,
             optimizer=architecture.optimizer,
+            loss=architecture.loss,
             threads=2,
             seed=0,
             task="train",
@@ -147,6 +154,14 @@ class Extension:
         strange = evolve(MLP, optimizer=UnheardRule(name="strange", learning_rate=0.1))
         with (
             pytest.raises(UnsupportedError, match=r"UnheardRule.*make_optimizer\.register.*OptimizerSource\.lowerings"),
+            self.session(strange),
+        ):
+            pass
+
+    def test_an_unheard_loss_is_refused(self) -> None:
+        strange = evolve(MLP, loss=UnheardLoss(name="strange"))
+        with (
+            pytest.raises(UnsupportedError, match=r"UnheardLoss.*make_loss\.register.*LossSource\.lowerings"),
             self.session(strange),
         ):
             pass

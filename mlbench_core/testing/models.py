@@ -77,7 +77,7 @@ class ModelConformance(DescriptorConformance):
         framework = Framework(reference, "the reference", REFERENCE)
         plan = Plan(
             device="cpu", precision=precision, execution="eager", batch_size=BATCH, optimizer=architecture.optimizer,
-            threads=1, seed=0, task="train",
+            loss=architecture.loss, threads=1, seed=0, task="train",
         )  # fmt: skip
         with twin(framework, cls.descriptor.source, architecture, weights, plan) as made:
             yield made

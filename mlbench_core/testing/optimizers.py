@@ -59,7 +59,7 @@ class OptimizerConformance(DescriptorConformance):
         framework = Framework(reference, "the reference", REFERENCE)
         plan = Plan(
             device="cpu", precision="fp64", execution="eager", batch_size=BATCH, optimizer=architecture.optimizer,
-            threads=1, seed=0, task="train",
+            loss=architecture.loss, threads=1, seed=0, task="train",
         )  # fmt: skip
         batch, weights = learnable_batch(architecture, BATCH, 0), initial_weights(architecture, 0)
         with twin(framework, cls.source(), architecture, weights, plan) as made:

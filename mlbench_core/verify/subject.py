@@ -83,6 +83,7 @@ class Subject:
             execution=name,
             batch_size=self.batch,
             optimizer=architecture.optimizer,
+            loss=architecture.loss,
             threads=self.threads,
             seed=self.seed,
             task="train",

@@ -67,6 +67,7 @@ def set_up(job: Job, emit: Emit, wait: timing.Turn) -> tuple[TrialSetup, Any]:
         execution=trial.execution,
         batch_size=trial.batch_size,
         optimizer=architecture.optimizer,
+        loss=architecture.loss,
         threads=trial.threads,
         seed=trial.seed,
         task=trial.task,

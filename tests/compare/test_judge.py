@@ -120,7 +120,7 @@ def test_a_control_of_another_version_is_none() -> None:
     assert outcome(found, Gate()).status == 3
 
 
-@pytest.mark.parametrize("name", ["seed", "threads", "tuned", "optimizer"])
+@pytest.mark.parametrize("name", ["seed", "threads", "tuned", "optimizer", "loss"])
 def test_another_setting_is_not_comparable_with_the_reason(name: str) -> None:
     base = run()
     other = changed(base, lambda r: evolve(r, trial=evolve(r.trial, **{name: 7})))

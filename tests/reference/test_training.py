@@ -26,10 +26,10 @@ from mlbench_core.architecture.layers import ONES
 from mlbench_core.errors import PluginError, UnsupportedError
 from mlbench_core.hookspecs import Batch
 from mlbench_core.reference import plugin
+from mlbench_core.reference.losses import cross_entropy
 from mlbench_core.reference.lowering import lower
 from mlbench_core.reference.module import Array, At, Mode, Module, Variable, variables
 from mlbench_core.reference.optimizers import RULES
-from mlbench_core.reference.training import cross_entropy
 from mlbench_core.testing import cases
 from mlbench_core.trial import Plan
 

@@ -1,4 +1,5 @@
-"""What comes with the core passes the kits that third parties pass: its models, data sets, reporters and the executor."""
+"""What comes with the core passes the kits that third parties pass: its models, data sets, optimisers, loss, reporters and
+the executor."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from mlbench_core.plugins import attribute
 from mlbench_core.report import files, parity, reporter
 from mlbench_core.testing.datasets import DatasetConformance
 from mlbench_core.testing.executors import ExecutorConformance
+from mlbench_core.testing.losses import LossConformance
 from mlbench_core.testing.models import ModelConformance
 from mlbench_core.testing.optimizers import OptimizerConformance
 from mlbench_core.testing.reporters import ReporterConformance
@@ -48,6 +50,10 @@ class TestSgd(OptimizerConformance):
 
 class TestAdamw(OptimizerConformance):
     descriptor = named("adamw", models.register_optimizers())
+
+
+class TestCrossEntropy(LossConformance):
+    (descriptor,) = models.register_losses()
 
 
 class TestDigits(DatasetConformance):

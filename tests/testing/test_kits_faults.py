@@ -166,6 +166,61 @@ DATA_TESTS = {
     "Anew": ("descriptor('faults:chance', files=None)", {"test_it_is_prepared": "prepared anew each time"}),
 }
 
+LOSSES = """
+import itertools
+import numpy as np
+from attrs import frozen
+from mlbench_core.architecture import Loss
+from mlbench_core.hookspecs import LossDescriptor
+from mlbench_core.reference.losses import cross_entropy, make_loss
+from mlbench_core.trial import LossSource
+calls = itertools.count()
+
+@frozen(kw_only=True)
+class Mine(Loss):
+    name: str = "x"
+    kind: str = "right"
+    chance: int = 0
+
+def on_numpy(loss):
+    def function(logits, labels):
+        value, gradient = cross_entropy(logits, labels)
+        if loss.kind == "half":
+            return value, gradient / 2
+        if loss.kind == "summed":
+            return len(labels) * value, len(labels) * gradient
+        if loss.kind == "overflows":
+            exponentials = np.exp(logits)
+            return (np.log(exponentials.sum(1)) - logits[np.arange(len(labels)), labels]).mean(), gradient
+        if loss.kind == "astray":
+            return cross_entropy(logits, (labels + 1) % logits.shape[1])
+        return value, gradient
+    return function
+
+make_loss.register(Mine, on_numpy)
+
+def right(): return Mine()
+def half(): return Mine(kind="half")
+def summed(): return Mine(kind="summed")
+def overflows(): return Mine(kind="overflows")
+def astray(): return Mine(kind="astray")
+def other_name(): return Mine(name="y")
+def chance(): return Mine(chance=next(calls))
+
+def descriptor(loss):
+    return LossDescriptor(name="x", source=LossSource(loss, {"numpy": "faults"}), description="")
+"""
+
+LOSS_TESTS = {
+    "Right": ("descriptor('faults:right')", {}),
+    "Half": ("descriptor('faults:half')", {"test_its_gradient": "in NumPy is off by 5.0e-01 of its largest slope"}),
+    "Summed": ("descriptor('faults:summed')", {"test_it_is_a_mean": "as one: it must be the mean over the samples"}),
+    "Overflows": ("descriptor('faults:overflows')", {"test_large_logits": "overflow encountered in exp|loss inf"}),
+    "Astray": ("descriptor('faults:astray')", {"test_it_learns": "the share of right answers went from"}),
+    "OtherName": ("descriptor('faults:other_name')", {"test_the_function": "called 'y', and its descriptor 'x'"}),
+    "Chance": ("descriptor('faults:chance')", {"test_the_function": "makes another loss at each call"}),
+}
+
 REPORTERS = """
 import itertools
 from pathlib import Path
@@ -292,10 +347,11 @@ EXECUTOR_TESTS = {
     [
         ("models.ModelConformance", MODELS, MODEL_TESTS),
         ("datasets.DatasetConformance", DATA, DATA_TESTS),
+        ("losses.LossConformance", LOSSES, LOSS_TESTS),
         ("reporters.ReporterConformance", REPORTERS, REPORTER_TESTS),
         ("executors.ExecutorConformance", EXECUTORS, EXECUTOR_TESTS),
     ],
-    ids=["models", "data sets", "reporters", "executors"],
+    ids=["models", "data sets", "losses", "reporters", "executors"],
 )
 @pytest.mark.long
 def test_faults_are_found(

@@ -132,3 +132,17 @@ class TestMutations(Mutations):
         failure = checked.first_failure()
         assert failure is not None
         assert "offers no fp64" in failure.describe()
+
+    def test_another_loss_is_caught(self, mutant: Mutant) -> None:
+        """A thousandth more, as of a mean that leaves one of 1,000 samples out."""
+
+        def make_session(model: Any, weights: Any, plan: Any) -> Any:
+            session = plugin.make_session(model, weights, plan)
+            right = session.loss
+            session.loss = lambda logits, labels: tuple(1.001 * each for each in right(logits, labels))
+            return session
+
+        mutant.hooks["make_session"] = make_session
+        failure = mutant.verify(MLP).first_failure()
+        assert failure is not None
+        assert failure.name == "gradients"

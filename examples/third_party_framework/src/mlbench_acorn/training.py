@@ -75,6 +75,8 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
     if not isinstance(rule, Optimizer) or rule.name != "sgd":
         # TODO 4: adamw, by the formula in mlbench_core/architecture/optimizer.py; the BERTs are trained with it.
         raise UnsupportedError(f"acorn has no optimiser {rule.name!r}, only sgd")
+    if plan.loss.name != "cross-entropy":
+        raise UnsupportedError(f"acorn has no loss {plan.loss.name!r}, only cross-entropy")
     for name, value in values.items():
         value.array = np.array(weights[name], TYPES[plan.precision])
     training = plan.task == "train"

@@ -13,6 +13,7 @@ from flax.training.dynamic_scale import DynamicScale
 
 from mlbench_jax.distributed import Placement
 from mlbench_jax.functional import Arrays, Network, Variables
+from mlbench_jax.loss import Function
 from mlbench_jax.settings import Precision
 
 
@@ -55,13 +56,12 @@ class Program:
     backward: Any
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """The mean over the batch."""
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
-
-
 def make_program(
-    network: Network, optimizer: optax.GradientTransformation, precision: Precision, placement: Placement
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    loss_of: Function,
+    precision: Precision,
+    placement: Placement,
 ) -> Program:
     """The session's functions. Precision of products is set while they are traced, so it holds for this session alone."""
     scale = BACKWARD_SCALE if precision.loss_scale else 1.0
@@ -78,7 +78,7 @@ def make_program(
     def step(state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
         def objective(params: Any) -> tuple[jax.Array, Variables]:
             logits, after = run(state.variables._replace(params=params), x, training=True)
-            return cross_entropy(logits, y), after
+            return loss_of(logits, y), after
 
         params, finite = state.variables.params, None
         with jax.default_matmul_precision(precision.products):
@@ -117,7 +117,7 @@ def make_program(
             else:
                 output, pull = jax.vjp(output_of, variables.params, x)
             if cotangent is None:
-                loss, cotangent = jax.value_and_grad(cross_entropy)(output, y)
+                loss, cotangent = jax.value_and_grad(loss_of)(output, y)
             by_params, *by_x = unscaled(pull(cotangent * scale))
         return output, loss, by_params, by_x[0] if by_x else None
 

@@ -17,6 +17,7 @@ from mlbench_core.trial import Plan
 from mlbench_jax import checkpoint, settings
 from mlbench_jax.functional import Arrays, Variables, split
 from mlbench_jax.layout import layouts
+from mlbench_jax.loss import make_loss
 from mlbench_jax.lowering import Model
 from mlbench_jax.optimizer import make_optimizer
 from mlbench_jax.program import State, first_scale, make_program
@@ -34,7 +35,7 @@ class Session:
         self.precision, self.placement = settings.apply(plan)
         self.network, self.layouts = split(model), layouts(model)
         self.optimizer = make_optimizer(plan.optimizer, model.architecture)
-        self.program = make_program(self.network, self.optimizer, self.precision, self.placement)
+        self.program = make_program(self.network, self.optimizer, make_loss(plan.loss), self.precision, self.placement)
         self.predict = self.program.predict
         self.state: Any = self._start(self._placed(weights))
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mlbench_core.trial import Plan
 from mlbench_tf import distributed
+from mlbench_tf.loss import make_loss
 from mlbench_tf.loss_scale import SCALED, LossScale
 from mlbench_tf.optimizer import Updater
 from mlbench_tf.settings import POLICIES
@@ -80,9 +81,10 @@ def _functions(
     backward_scale = BACKWARD_SCALE.get(plan.precision, 1.0)
     device: Callable[[], Any] = nullcontext if shared else partial(tf.device, where)
 
+    loss_function = make_loss(plan.loss)
+
     def loss_of(logits: Any, labels: Any) -> Any:
-        logits = tf.cast(logits, variable_type(plan))
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        return loss_function(tf.cast(logits, variable_type(plan)), labels)
 
     def dense(gradients: Sequence[Any]) -> list[Any]:
         return [tf.convert_to_tensor(gradient) for gradient in gradients]  # an embedding's come as slices

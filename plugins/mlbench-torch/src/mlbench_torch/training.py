@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812
 from attrs import frozen
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from mlbench_core.hookspecs import Batch, Gradients
 from mlbench_core.record import MemoryReading
 from mlbench_core.trial import Plan
 from mlbench_torch import layout, memory, settings
+from mlbench_torch.loss import Function, make_loss
 from mlbench_torch.lowering import Model, is_image
 from mlbench_torch.optimizer import Update, knobs, make_optimizer, make_scaler, make_update
 from mlbench_torch.running import running_variances
@@ -65,7 +65,7 @@ class Session:
         self.forward = wrapped(self.module, plan.execution, self.device, self.precision)
         self.training_forward = self.forward
         self.inferring = False
-        self.loss = _loss(self.precision)
+        self.loss = _loss(plan, self.precision)
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -269,7 +269,7 @@ def wrapped(
     return narrow
 
 
-def _loss(precision: Precision) -> Callable[[Tensor, Tensor], Tensor]:
-    if precision.autocast is None:
-        return F.cross_entropy
-    return lambda logits, labels: F.cross_entropy(logits.float(), labels)
+def _loss(plan: Plan, precision: Precision) -> Function:
+    """The plan's loss, of logits in the type of the parameters."""
+    loss = make_loss(plan.loss)
+    return loss if precision.autocast is None else lambda logits, labels: loss(logits.float(), labels)
