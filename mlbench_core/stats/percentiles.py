@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 
@@ -51,8 +52,12 @@ def _percentile(ordered: Sequence[float], p: float) -> Percentile:
 @cache
 def _places(n: int, p: float) -> tuple[int, int]:
     """Where among n ordered values the interval of the p-th percentile begins and ends."""
-    from scipy import stats  # takes a third of a second: only who computes pays
+    from scipy import special  # takes a fifth of a second, `scipy.stats` three times as long: only who computes pays
+
+    def below(k: int) -> float:
+        """The probability that at most k values lie below the percentile."""
+        return float(special.bdtr(k, n, p / 100))
 
     tail = (1 - CONFIDENCE) / 2
-    low, high = stats.binom.ppf([tail, 1 - tail], n, p / 100)
-    return max(int(low) - 1, 0), min(int(high), n - 1)
+    low, high = (bisect_left(range(n + 1), share, key=below) for share in (tail, 1 - tail))
+    return max(low - 1, 0), min(high, n - 1)

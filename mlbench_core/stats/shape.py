@@ -38,13 +38,13 @@ def drift(values: Sequence[float]) -> float:
 
     0 unless the trend is pervasive and certain: Kendall's tau above 0.5 in size and its p below 0.001.
     """
-    from scipy import stats  # takes a third of a second: only who computes pays
-
     if len(values) < FEWEST:
         return 0.0
-    places = np.arange(len(values))
     if len(values) <= FEW_PAIRS and abs(_tau(values)) <= PERVASIVE:
         return 0.0  # nearly always; SciPy's test with its p takes ten times as long
+    from scipy import stats  # takes two thirds of a second: only who computes pays
+
+    places = np.arange(len(values))
     tau = stats.kendalltau(places, values)
     if not (abs(tau.statistic) > PERVASIVE and tau.pvalue < CERTAIN):
         return 0.0

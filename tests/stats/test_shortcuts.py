@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlbench_core.stats.order import quantile
-from mlbench_core.stats.percentiles import MINIMUM_QUERIES, percentile, percentiles
+from mlbench_core.stats.percentiles import MINIMUM_QUERIES, _places, percentile, percentiles
 from mlbench_core.stats.ratio import ratio, sign_flip
 from mlbench_core.stats.shape import drift, modes
 from mlbench_core.stats.student import quantile as student_quantile
@@ -107,6 +107,13 @@ def test_the_blocks_needed_are_the_first_that_would_do(mean: float, deviation: f
     confidence, room = (1 - compare.alpha / 3, m) if m >= margin else (0.9, margin - m)
     halves = ((n, student_quantile(confidence, n) * r.deviation / math.sqrt(n)) for n in range(2, MOST_BLOCKS + 1))
     assert blocks_needed(r, 3, compare) == next((n for n, half in halves if half < room), None)
+
+
+@pytest.mark.parametrize("p", MINIMUM_QUERIES)
+def test_percentiles_intervals_end_at_scipy_s_binomial_quantiles(p: float) -> None:
+    for n in {*range(1, 300), MINIMUM_QUERIES[p], 700, 9_999, 1_000_000}:
+        low, high = stats.binom.ppf([0.025, 0.975], n, p / 100)
+        assert _places(n, p) == (max(low - 1, 0), min(high, n - 1)), n
 
 
 def test_percentiles_together_are_those_one_by_one() -> None:
