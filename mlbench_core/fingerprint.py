@@ -1,7 +1,8 @@
 """What code computes, as one short text that changes with the code: for whatever is kept from one run to the next.
 
-Sources are read, never imported: what a module imports is what its import statements name, wherever in it they stand. What it
-imports in another way (`importlib.import_module`, import strings) has to be named by the caller.
+Sources are read, never imported: what a module imports is what its import statements name, wherever in it they stand, but for
+types alone (`if TYPE_CHECKING:`), which compute nothing. What it imports in another way (`importlib.import_module`, import
+strings) has to be named by the caller.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import importlib.util
 import json
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -83,13 +84,32 @@ def _imports(source: bytes, package: str) -> frozenset[str]:
     except (SyntaxError, ValueError):
         return frozenset()
     names = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree.body):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     return frozenset(names - {""})
+
+
+def _statements(block: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Those of a block and of all blocks in them, without what is there for type checkers."""
+    for node in block:
+        yield node
+        skipped = "body" if isinstance(node, ast.If) and _for_types(node.test) else ""
+        for name in BLOCKS:
+            if name != skipped:
+                yield from _statements(getattr(node, name, ()))
+
+
+BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
+"""What holds statements, in those that hold any: a module that imports is found without its expressions."""
+
+
+def _for_types(test: ast.expr) -> bool:
+    """Whether a condition is `TYPE_CHECKING`, or that of a module."""
+    return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

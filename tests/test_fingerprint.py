@@ -55,6 +55,33 @@ def test_it_does_not_change_with_what_takes_no_part(site: Path) -> None:
     assert of_modules("fp_one.a") == before
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "try: pass\nexcept ValueError: import fp_one.unused",
+        "try: pass\nfinally: import fp_one.unused",
+        "for _ in (): pass\nelse: import fp_one.unused",
+        "match 1:\n    case 1: import fp_one.unused",
+        "class C:\n    async def f(self):\n        with self as x, x: import fp_one.unused",
+        "if not TYPE_CHECKING: import fp_one.unused",
+        "if typing.TYPE_CHECKING: pass\nelif x: pass\nelse: import fp_one.unused",
+    ],
+)
+def test_wherever_an_import_stands_it_counts(site: Path, code: str) -> None:
+    (site / "fp_one" / "c.py").write_text(code)
+    before = of_modules("fp_one.a")
+    (site / "fp_one" / "unused.py").write_text("x = 1")
+    assert of_modules("fp_one.a") != before
+
+
+@pytest.mark.parametrize("condition", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_what_is_imported_for_types_alone_takes_no_part(site: Path, condition: str) -> None:
+    (site / "fp_one" / "c.py").write_text(f"if {condition}:\n    from fp_one.unused import x\nelse: import fp_two.d")
+    before = of_modules("fp_one.a")
+    (site / "fp_one" / "unused.py").write_text("x = 1")
+    assert of_modules("fp_one.a") == before
+
+
 def test_a_module_that_appears_or_disappears_changes_it(site: Path) -> None:
     before = of_modules("fp_one.a")
     (site / "fp_two" / "d.py").unlink()

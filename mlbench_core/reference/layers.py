@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit, ndtr
 
 from mlbench_core.reference.module import Array, Mode, Module, Variable
 
@@ -203,8 +202,13 @@ class Tanh(Module):
 class Gelu(Module):
     """x Phi(x), Phi the normal distribution function; the derivative is Phi(x) + x phi(x), phi its density."""
 
+    def __init__(self) -> None:
+        from scipy.special import ndtr  # takes a tenth of a second: only models that need it pay
+
+        self.distribution = ndtr
+
     def forward(self, x: Array, mode: Mode) -> Array:
-        self.x, self.phi = x, ndtr(x)
+        self.x, self.phi = x, self.distribution(x)
         y: Array = x * self.phi
         return y
 
@@ -217,8 +221,13 @@ class Gelu(Module):
 class Silu(Module):
     """x s(x), s the logistic function; the derivative is s (1 + x (1 - s))."""
 
+    def __init__(self) -> None:
+        from scipy.special import expit  # takes a tenth of a second: only models that need it pay
+
+        self.function = expit
+
     def forward(self, x: Array, mode: Mode) -> Array:
-        self.x, self.logistic = x, expit(x)
+        self.x, self.logistic = x, self.function(x)
         y: Array = x * self.logistic
         return y
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mlbench_core.reference.layers import Dense
 from mlbench_core.reference.module import Array, Mode, Module, Variable
@@ -15,7 +14,9 @@ class Embedding(Module):
     """y = table[x] for integer x."""
 
     def __init__(self, table: Variable) -> None:
-        self.table = table
+        from scipy.sparse import csr_array  # takes a tenth of a second: only models that need it pay
+
+        self.table, self.sparse = table, csr_array
 
     def forward(self, x: Array, mode: Mode) -> Array:
         self.x = x
@@ -26,7 +27,7 @@ class Embedding(Module):
         """Row i of dtable sums dy where x was i: onehot(x)^T dy, onehot being sparse. Integers have no gradient: 0."""
         ids = self.x.reshape(-1)
         ones, starts = np.ones(len(ids), dy.dtype), np.arange(len(ids) + 1)
-        onehot = csr_array((ones, ids, starts), shape=(len(ids), self.table.shape[0]))
+        onehot = self.sparse((ones, ids, starts), shape=(len(ids), self.table.shape[0]))
         self.table.grad = onehot.T @ dy.reshape(len(ids), -1)
         return np.zeros(self.x.shape, dy.dtype)
 
