@@ -120,6 +120,17 @@ def test_what_is_installed_counts_by_its_version(tmp_path: Path, monkeypatch: py
     assert third[0] != second[0]
 
 
+def test_distributions_are_those_that_python_finds() -> None:
+    from importlib.metadata import packages_distributions
+
+    from mlbench_core.fingerprint import _distributions
+
+    found = {name: {each.metadata["Name"] for each in those} for name, those in _distributions().items()}
+    expected = {name: set(those) for name, those in packages_distributions().items() if name.isidentifier()}
+    assert "numpy" in expected
+    assert {name: found.get(name) for name in expected} == expected
+
+
 def test_where_the_code_lies_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = set()
     for name in ("here", "there"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
 from attrs import frozen
 
 from mlbench_core.stats.order import quantile
@@ -52,12 +52,10 @@ def _percentile(ordered: Sequence[float], p: float) -> Percentile:
 @cache
 def _places(n: int, p: float) -> tuple[int, int]:
     """Where among n ordered values the interval of the p-th percentile begins and ends."""
-    from scipy import special  # takes a fifth of a second, `scipy.stats` three times as long: only who computes pays
-
-    def below(k: int) -> float:
-        """The probability that at most k values lie below the percentile."""
-        return float(special.bdtr(k, n, p / 100))
-
+    k = np.arange(1, n + 1)
+    # Of each probability of the binomial over the one before. SciPy has the quantiles, and takes a fifth of a second to import.
+    logs = np.append(0.0, np.cumsum(np.log((n - k + 1) / k * (p / (100 - p)))))
+    chances = np.exp(logs - logs.max())
     tail = (1 - CONFIDENCE) / 2
-    low, high = (bisect_left(range(n + 1), share, key=below) for share in (tail, 1 - tail))
-    return max(low - 1, 0), min(high, n - 1)
+    low, high = np.searchsorted(np.cumsum(chances) / chances.sum(), [tail, 1 - tail])
+    return max(int(low) - 1, 0), min(int(high), n - 1)
