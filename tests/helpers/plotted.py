@@ -1,11 +1,29 @@
 """What a chart plots, read back from its drawing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 from matplotlib.axes import Axes
 
 from mlbench_core import Results
-from mlbench_core.report.charts import KINDS, Chart, look_of
+from mlbench_core.report.charts import KINDS, Chart, chart, look_of
 
+NO_CHARACTER = "\x00\x1b[31m\u202e\ufffe\n"
+HOSTILE = ("</script><img src=x onerror=alert(1)>", "$\\frac{1}$", "_a", "a (b)", "日本語 🎉", NO_CHARACTER, "=" * 300)
+"""Names that are anybody's text."""
 MARKS = {"o", "s", "^", "D", "v", "P", "X", "*", "h"}
+
+
+@contextmanager
+def no_pictures() -> Iterator[None]:
+    """Charts get their SVG and an empty PNG meanwhile, which is half of the time; test_pictures.py looks at PNGs."""
+    saved = chart._saved
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            chart, "_saved", lambda figure, kind, salt="": b"" if kind == "png" else saved(figure, kind, salt)
+        )
+        yield
 
 
 def one(results: Results, name: str) -> Chart:

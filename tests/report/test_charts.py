@@ -2,11 +2,12 @@
 
 import math
 import statistics
+from collections.abc import Iterator
 
 import pytest
 from made import made
 from matplotlib.axes import Axes
-from plotted import MARKS, axes_of, bars, lines, markers, one, title_of
+from plotted import MARKS, axes_of, bars, lines, markers, no_pictures, one, title_of
 
 from mlbench_core import Results
 from mlbench_core.record import Record
@@ -18,6 +19,12 @@ NAMES = [
     "forest", "throughput", "training_time", "inference", "memory", "memory_over_time", "batch_size", "gpu_vs_cpu",
     "precision", "scaling", "compile_crossover", "throughput_latency", "step_times",
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_pictures() -> Iterator[None]:
+    with no_pictures():
+        yield
 
 
 @pytest.fixture(scope="module")
