@@ -129,8 +129,8 @@ def _versions(package: str) -> str:
 
 @lru_cache(maxsize=1)
 def _distributions() -> dict[str, list[Distribution]]:
-    """Those that hold each package or module, as `importlib.metadata.packages_distributions` finds them. That parses the metadata
-    of all that is installed, and takes a tenth of a second."""
+    """Those that hold each package or module, as `importlib.metadata.packages_distributions` finds them. That parses what
+    distributions say of themselves, and takes a tenth of a second."""
     found: dict[str, list[Distribution]] = {}
     for each in distributions():
         declared = (each.read_text("top_level.txt") or "").split()
