@@ -251,9 +251,13 @@ def test_a_local_plugin_file_that_goes_wrong_costs_nobody(tmp_path: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+def run(
+    tmp_path_factory: pytest.TempPathFactory, quick: dict[str, float]
+) -> tuple[subprocess.CompletedProcess[str], Path]:
     folder = tmp_path_factory.mktemp("run")
-    return mlbench("run", "--frameworks", "toy", "--models", "mlp", "--epochs", "1", cwd=folder), folder
+    (folder / "quick.json").write_text(json.dumps({"measure": quick}))
+    words = ["--config", "quick.json", "--frameworks", "toy", "--models", "mlp", "--epochs", "1"]
+    return mlbench("run", *words, cwd=folder), folder
 
 
 def test_a_run_prints_a_table_and_where_the_files_are(run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
