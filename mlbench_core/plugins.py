@@ -119,12 +119,29 @@ def build_model(framework: Framework, source: ModelSource, architecture: Archite
     """
     name = framework.name
     register_lowerings(source, name)
-    model = attribute(source.native[name])(architecture, plan) if name in source.native else None
+    model = native_model(source, name, architecture, plan)
     if model is None:
         model = framework.build_model(architecture, plan)
     if model is None:
         raise UnsupportedError(f"{name} cannot build {architecture.name}: no build_model takes it")
     return model
+
+
+def native_model(source: ModelSource, framework: str, architecture: Architecture, plan: Plan) -> Any:
+    """What the source's own build for a framework makes of the architecture; None if it has none, or leaves this one.
+
+    Raises PluginError, one line that names the build, if it raises.
+    """
+    path = source.native.get(framework)
+    if path is None:
+        return None
+    build = attribute(path)
+    try:
+        return build(architecture, plan)
+    except MlbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"the model's native build {path!r} raised {in_one_line(error)}") from error
 
 
 def register_lowerings(source: ModelSource, framework: str) -> None:

@@ -45,4 +45,4 @@ def resume(
     config = Config.parse(begun.config).replace(output=str(folder))
     suite = Suite(config, skip_frameworks=begun.skipped)
     how = {"resume": True, "overwrite": False, "retry_failed": retry_failed, "force": force}
-    raise typer.Exit(run_suite(suite, begun.verify, strict=False, follower=make_follower(quiet, json_events), how=how))
+    raise typer.Exit(run_suite(suite, begun.verify, begun.strict, make_follower(quiet, json_events), how))

@@ -48,7 +48,7 @@ def run_suite(suite: Suite, verify: bool, strict: bool, follower: Quiet, how: di
     output = Path(suite.config.output)
     if not (how["resume"] or how["overwrite"]):
         check_free(output)  # said before anything is downloaded
-    results, fault = _run(suite, verify, follower, how)
+    results, fault = _run(suite, verify, strict, follower, how)
     remember(results.records)
     end_children()  # an interrupt may have come while a worker was being ended
     if fault:
@@ -67,8 +67,10 @@ def run_suite(suite: Suite, verify: bool, strict: bool, follower: Quiet, how: di
     return ended.status
 
 
-def _run(suite: Suite, verify: bool, follower: Quiet, how: dict[str, bool]) -> tuple[Results, str]:
+def _run(suite: Suite, verify: bool, strict: bool, follower: Quiet, how: dict[str, bool]) -> tuple[Results, str]:
     """The results, and why there are not all: what could not be written. Raises what `Suite` does where nothing was run."""
+    from attrs import evolve
+
     from mlbench_core.errors import ExecutorError, JournalError
     from mlbench_core.results import Results
 
@@ -81,7 +83,8 @@ def _run(suite: Suite, verify: bool, follower: Quiet, how: dict[str, bool]) -> t
             prepared = suite.prepare(on_download)
         for line in prepared.lines():
             follower.note(line)
-        opened = suite.open(verify=verify, **how)
+        opened = suite.open(verify=verify, strict=strict, **how)
+        nothing = evolve(nothing, records=opened.kept.until(()))
         for line in opened.notes:
             follower.note(line)
         if verify and opened.parity is None:

@@ -60,7 +60,9 @@ def parse_threshold(text: str) -> Threshold:
     except ValueError:
         share = math.nan
     if not 0 <= share < 1:
-        raise ConfigError(f"--threshold: {text!r} is no share such as 5% or 'resnet*/train/*=10%', of 0 to 100 %")
+        raise ConfigError(
+            f"--threshold: {text!r} is no share such as 5% or 'resnet*/train/*=10%', of at least 0 % and less than 100 %"
+        )
     return Threshold(pattern=pattern or "*", share=share)
 
 

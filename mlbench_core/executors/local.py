@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from mlbench_core.executors.log import Log
 from mlbench_core.executors.monitor import Monitor
 from mlbench_core.executors.pipes import Pipes
 from mlbench_core.executors.processes import MARK, Family, new_mark
+from mlbench_core.executors.scratch import scratch
 from mlbench_core.executors.shared_memory import Segments
 from mlbench_core.hookspecs import ExecutorDescriptor, hookimpl
 from mlbench_core.machine import gpus
@@ -81,8 +81,8 @@ def run(request: Request, setting: Setting) -> Running[Outcome]:
         )
         return Outcome(status="failed", reason=reason, started=started)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mlbench-", ignore_cleanup_errors=True) as scratch, Log(setting.log) as log:
-        own = {"TMPDIR": scratch, "CUDA_CACHE_PATH": f"{scratch}/cuda"}
+    with scratch() as folder, Log(setting.log) as log:
+        own = {"TMPDIR": folder, "CUDA_CACHE_PATH": f"{folder}/cuda"}
         variables = worker_variables(gpu, request.threads) | own
         limits = Limits(setting.time_limit_s, setting.phase_limit_s)
         kills = deaths.out_of_memory_kills()

@@ -107,11 +107,12 @@ class TrialFinished:
 
 @frozen(kw_only=True)
 class Extended:
-    """A block is run that was not planned: an interval is not narrow enough yet, or a node was lost. added: trials in it.
-    trials: of the run now."""
+    """A block is run that was not planned. why: an interval is not narrow enough yet, or a node was lost, in words that follow
+    the block's number. added: trials in it. trials: of the run now."""
 
     name: ClassVar[str] = "extended"
     block: int
+    why: str
     added: int
     trials: int
 
@@ -198,7 +199,7 @@ class Events:
         elif kind == "extended":
             self._total += len(event["trials"])
             self._remaining.extend(event["trials"])
-            self.emit(Extended(block=trial.block, added=len(event["trials"]), trials=self._total))
+            self.emit(Extended(block=trial.block, why=event["why"], added=len(event["trials"]), trials=self._total))
         elif kind == "record":
             self._end(event["record"])
 

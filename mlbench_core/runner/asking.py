@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
 from mlbench_core.architecture import UpdateRule
 from mlbench_core.executor import Outcome, Run, Setting, inspect_request
+from mlbench_core.executors.scratch import scratch
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.runner.matrix import available_cpus
 from mlbench_core.runner.turns import run_alone
@@ -40,6 +40,6 @@ def inspect(run: Run, framework: str, device: str, python: str = sys.executable,
         seed=0,
         task="infer",
     )
-    with tempfile.TemporaryDirectory(prefix="mlbench-") as folder:
+    with scratch() as folder:
         setting = Setting(python=python, time_limit_s=TIME_LIMIT_S, log=Path(folder) / "log", place=place)
         return run_alone(run(inspect_request(Inspection(framework, plan)), setting))

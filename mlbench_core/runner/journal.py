@@ -36,9 +36,9 @@ class Header:
 
     run: names the run in all its parts. started: ISO 8601, UTC. mlbench: its version. versions: by framework, those of its
     plugin's distribution and of what that requires, as far as the parent knows them. config_digest: of `config` less its
-    output. skipped: frameworks that were left out. verify: whether models are verified. folder: the working directory. planned:
-    what the trials are of, by key of the configuration, and their digest. seed: of their order. machine: the key of `facts`.
-    forced: see `Part`.
+    output. skipped: frameworks that were left out. verify: whether models are verified. strict: whether it has another exit
+    status if frameworks are not comparable (`--strict`). folder: the working directory. planned: what the trials are of, by key
+    of the configuration, and their digest. seed: of their order. machine: the key of `facts`. forced: see `Part`.
     """
 
     schema: str = SCHEMA
@@ -51,6 +51,7 @@ class Header:
     config: dict[str, Any]
     skipped: tuple[str, ...] = ()
     verify: bool = True
+    strict: bool = False
     folder: str
     planned: dict[str, list[str]] = field(factory=dict)
     seed: int

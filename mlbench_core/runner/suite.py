@@ -98,9 +98,10 @@ class Suite:
         overwrite: bool = False,
         retry_failed: bool = False,
         force: bool = False,
+        strict: bool = False,
     ) -> Opened:
         """Prepares the data and takes the output folder for the next `run`, which else does it itself; the arguments are those
-        of `run`."""
+        of `run`. strict: what is written into the journal for who resumes it."""
         self.registry.enter()
         how = How(resume=resume, overwrite=overwrite, retry_failed=retry_failed, force=force)
         output = Path(self.config.output)
@@ -110,6 +111,7 @@ class Suite:
         self._runner.places()
         self.prepare()  # what cannot be run leaves no folder behind
         header = header_of(self.config, self._planned, self._skipped, self.folder, self.facts, verify)
+        header = evolve(header, strict=strict)
         self._opened = opened = open_run(output, how, header, self._planned, self._runner.ask_named)
         self._runner.here, self._runner.machines = opened.here, dict(opened.machines)
         return opened
@@ -153,9 +155,6 @@ class Suite:
         runner.calibrated |= kept.calibrations
         data = self.prepare()
         parity = opened.parity or ()
-        if verify and opened.parity is None:
-            parity = self.verify() if self._parity is None else self._parity
-            opened.journal.add_parity(parity)
 
         def again(block: Block) -> None:
             tell(block[0], {"event": "extended", "trials": block, "why": "is run again, because its node was lost"})
@@ -179,6 +178,9 @@ class Suite:
 
         interrupted = False
         try:
+            if verify and opened.parity is None:
+                parity = self.verify() if self._parity is None else self._parity
+                opened.journal.add_parity(parity)
             self._find_batches(opened, data, lambda _line: None)
             queue, block = kept.left(self.trials), self.config.blocks
             while True:

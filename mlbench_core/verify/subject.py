@@ -11,7 +11,7 @@ from mlbench_core.devices import number_of
 from mlbench_core.errors import PluginError
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.installed import REFERENCE
-from mlbench_core.plugins import Framework, attribute
+from mlbench_core.plugins import Framework, native_model
 from mlbench_core.reference import plugin as reference_plugin
 from mlbench_core.trial import ModelSource, Plan
 from mlbench_core.verify.twin import twin
@@ -55,9 +55,13 @@ class Subject:
         """
         if not self.hand_written:
             return False
-        build = attribute(self.source.native[self.framework.name])
+        name = self.framework.name
         kinds = [kind for kind in (("fp64", "default"), *runs) if not self.info.refusal(*kind)]
-        made = {kind: build(architecture, self._plan(architecture, self.device, *kind)) is not None for kind in kinds}
+        made = {
+            kind: native_model(self.source, name, architecture, self._plan(architecture, self.device, *kind))
+            is not None
+            for kind in kinds
+        }
         if len(set(made.values())) > 1:
             lacking = ", ".join(precision for (precision, _), here in made.items() if not here)
             raise PluginError(f"the native build leaves {lacking} to the lowering and takes the others itself")

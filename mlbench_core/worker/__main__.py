@@ -62,7 +62,7 @@ def _job(descriptor: int) -> Asking[None]:
         device = request["device"]
         yield from _work(request, emit, turn)
     except Exception as error:
-        if not isinstance(error, MlbenchError):
+        if not isinstance(error, MlbenchError) or error.__cause__ is not None:  # a plugin's own is behind it
             traceback.print_exc()
         emit("failed", **failure_of(error, device, phase))
     # The log names what this process has imported, so that anybody can see which frameworks were in it.

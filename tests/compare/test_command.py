@@ -87,6 +87,7 @@ def test_statuses(arguments: list[str], status: int, folder: Path) -> None:
         (["base", "no-such"], "no-such"),
         (["base", "base", "--fail-on", "slow"], "--fail-on: unknown condition 'slow'"),
         (["base", "base", "--threshold", "x"], "--threshold: 'x'"),
+        (["base", "base", "--threshold", "100%"], "of at least 0 % and less than 100 %"),
         (["base", "base", "--metrics", "speed"], "--metrics: unknown metric 'speed'"),
         (["base", "base", "--format", "pdf"], "--format: unknown format 'pdf'"),
         (["base", "base", "--export", "x.pdf"], "--export: 'x.pdf'"),

@@ -138,9 +138,9 @@ def test_a_block_that_is_added_is_told() -> None:
     for record in first:
         events.on_event(record.trial, {"event": "start"})
         events.on_event(record.trial, {"event": "record", "record": record})
-    events.on_event(second[0].trial, {"event": "extended", "trials": [record.trial for record in second], "why": ""})
+    events.on_event(second[0].trial, {"event": "extended", "trials": [record.trial for record in second], "why": "so"})
     (extended,) = [event for event in checked("\n".join(lines)) if event["event"] == "extended"]
-    assert (extended["block"], extended["added"], extended["trials"]) == (1, 2, 4)
+    assert (extended["block"], extended["why"], extended["added"], extended["trials"]) == (1, "so", 2, 4)
 
 
 def test_docs_events_md_names_every_event_and_every_field() -> None:

@@ -423,3 +423,56 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
             assert run.poll() is None
         run.send_signal(signal.SIGKILL)
     assert psutil.wait_procs(workers, timeout=20)[1] == []
+
+
+@pytest.mark.long
+def test_what_a_killed_run_has_left_in_the_temporary_folder_the_next_one_removes(tmp_path: Path) -> None:
+    import signal
+
+    place = tmp_path / "tmp"
+    place.mkdir()
+    environment = {**os.environ, "TMPDIR": str(place), "MLBENCH_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(
+        [MLBENCH, *RUN, "--no-verify"],
+        cwd=tmp_path,
+        env={**environment, "TOY_FAULT": "hang"},
+        stdout=subprocess.DEVNULL,
+    ) as run:
+        while not list(place.glob("mlbench-worker-*")):
+            assert run.poll() is None
+        run.send_signal(signal.SIGKILL)
+    left = list(place.iterdir())
+    assert left
+    done = subprocess.run(
+        [MLBENCH, *RUN, "--no-verify", "--overwrite"], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert not set(left) & set(place.iterdir())
+
+
+@pytest.mark.long
+def test_strict_is_remembered(tmp_path: Path, quick: dict[str, float]) -> None:
+    """A model that a framework cannot be proven right on: the toy trains with another loss than it is asked to."""
+    (tmp_path / "mlbenchfile.py").write_text(
+        "from attrs import frozen\n"
+        "from mlbench_core.architecture import Loss\n"
+        "from mlbench_core.hookspecs import LossDescriptor, hookimpl\n"
+        "from mlbench_core.trial import LossSource\n"
+        "class Twice(Loss): pass\n"
+        "def twice(): return Twice(name='twice')\n"
+        "def on_numpy():\n"
+        "    from mlbench_core.reference.losses import cross_entropy, make_loss\n"
+        "    make_loss.register(Twice, lambda loss: lambda *of: tuple(2 * each for each in cross_entropy(*of)))\n"
+        "@hookimpl\n"
+        "def register_losses():\n"
+        "    source = LossSource('mlbenchfile:twice', {'numpy': 'mlbenchfile:on_numpy'})\n"
+        "    return [LossDescriptor(name='twice', source=source, description='')]\n"
+    )
+    (tmp_path / "quick.json").write_text(json.dumps({"measure": quick, "loss": "twice"}))
+    args = [*RUN, "--config", "quick.json"]
+    lax = mlbench(*args, cwd=tmp_path)
+    assert lax.returncode == 0, lax.stdout + lax.stderr
+    done = mlbench(*args, "--strict", "--overwrite", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    cut(tmp_path / "out" / NAME, 2)
+    assert mlbench("resume", "out", cwd=tmp_path).returncode == 3

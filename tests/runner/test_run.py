@@ -253,6 +253,25 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, quick: dict[str, float]) 
     assert Results.load(tmp_path / "benchmark_results.json") == results
 
 
+def test_ctrl_c_while_models_are_verified_ends_the_run_too(
+    tmp_path: Path, quick: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the command line does: what there is is written, and the run can be resumed."""
+
+    def interrupt(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    suite = Suite(frameworks=["toy"], models=["mlp"], num_epochs=1, output=str(tmp_path), measure=quick)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlbench_core.runner.suite.verify", interrupt)
+        results = suite.run()
+    assert results.interrupted
+    assert results.records == ()
+    assert Results.load(tmp_path / "benchmark_results.json").interrupted
+    again = Suite(frameworks=["toy"], models=["mlp"], num_epochs=1, output=str(tmp_path), measure=quick)
+    assert len(again.run(resume=True, verify=False).records) == 2
+
+
 def test_the_machine_is_looked_at_before_it_is_put_to_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The ladder loads the processor; a load average read after it would be our own."""
     looked = []

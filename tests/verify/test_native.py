@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 
 from mlbench_core.architecture import Activation, Architecture, Dense, Optimizer, Residual, Sequential
-from mlbench_core.plugins import Framework
+from mlbench_core.errors import PluginError
+from mlbench_core.plugins import Framework, build_model
 from mlbench_core.reference import layers, plugin
 from mlbench_core.reference.module import Module, Variable
 from mlbench_core.reference.training import Model
@@ -18,6 +19,7 @@ from mlbench_core.trial import ModelSource, Plan
 from mlbench_core.verify.ladder import parity_of
 from mlbench_core.verify.rungs import ParityResult
 from mlbench_core.verify.subject import Subject
+from mlbench_core.worker.failure import failure_of
 
 BLOCK = Residual(Sequential({"dense": Dense(9), "relu": Activation("relu")}))
 NET = Architecture(
@@ -122,3 +124,28 @@ def test_a_native_build_for_one_precision_only_is_unverified(checked: Callable[[
     found = checked(lambda architecture, plan: by_hand(architecture, plan) if plan.precision == "fp32" else None)
     assert found.verdict == "unverified"
     assert "leaves fp64 to the lowering" in reason(found)
+
+
+def test_a_native_build_that_raises_is_named_by_its_import_string(checked: Callable[[Build], ParityResult]) -> None:
+    def build(architecture: Architecture, plan: Plan) -> Model:
+        raise KeyError("no such layer")
+
+    found = checked(build)
+    assert found.verdict == "unverified"
+    assert "the model's native build 'mlbench_test_native:build' raised KeyError: 'no such layer'" in reason(found)
+
+
+def test_a_native_build_that_runs_out_of_memory_is_known_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is called by does not hide what it was."""
+
+    def build(architecture: Architecture, plan: Plan) -> Model:
+        raise MemoryError
+
+    module: Any = ModuleType("mlbench_test_native")
+    module.build = build
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    source = ModelSource("", native={"copy": "mlbench_test_native:build"})
+    plan: Any = None
+    with pytest.raises(PluginError) as caught:
+        build_model(Framework(copy_of(plugin), "the copy", "copy"), source, NET, plan)
+    assert failure_of(caught.value, "cpu", "setup")["status"] == "out-of-memory"
