@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 LOSING_ONE = """
 import os, signal
@@ -36,3 +38,63 @@ def test_a_rank_that_dies_ends_the_worker_and_is_named() -> None:
     assert "trained" in run.stdout, run.stderr
     assert run.returncode != 0
     assert "rank 1 of 2 ended with status -9 before it was told to" in run.stderr, run.stderr
+
+
+THEIR_LOSS = """
+from attrs import frozen
+from mlbench_core.architecture import Loss
+
+@frozen(kw_only=True)
+class Twice(Loss):
+    name: str = "twice"
+"""
+ON_TORCH = """
+import torch.nn.functional as F
+from their_loss import Twice
+from mlbench_torch.loss import make_loss
+
+@make_loss.register
+def _(loss: Twice):
+    return lambda logits, labels: 2 * F.cross_entropy(logits, labels)
+"""
+TRAINING = """
+import numpy as np
+from attrs import evolve
+from mlbench_core.architecture import initial_weights
+from mlbench_core.hookspecs import Batch
+from mlbench_core.models.mlp import mlp
+from mlbench_core.trial import Plan
+from mlbench_torch import plugin
+import their_loss, their_loss_on_torch
+
+architecture = mlp((8,), 3)
+plan = Plan(
+    device="cpu*2", precision="fp64", execution="eager", batch_size=8, optimizer=architecture.optimizer, threads=2, seed=0,
+    task="train",
+)
+random = np.random.default_rng(0)
+x, y = random.standard_normal((8, 8)).astype(np.float32), random.integers(0, 3, 8).astype(np.int32)
+for loss in (plan.loss, their_loss.Twice()):
+    mine = evolve(plan, loss=loss)
+    session = plugin.make_session(plugin.build_model(architecture, mine), initial_weights(architecture, 0), mine)
+    batch = plugin.place_batch(session, Batch(x, y))
+    print(float(plugin.to_numpy(session, plugin.train_step(session, batch))))
+    plugin.close_session(session)
+"""
+
+
+def test_the_other_ranks_have_a_third_partys_loss_too(tmp_path: Path) -> None:
+    (tmp_path / "their_loss.py").write_text(THEIR_LOSS)
+    (tmp_path / "their_loss_on_torch.py").write_text(ON_TORCH)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    run = subprocess.run(
+        [sys.executable, "-c", TRAINING],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert run.returncode == 0, run.stderr
+    own, twice = map(float, run.stdout.split())
+    assert abs(twice - 2 * own) < 1e-12 * own

@@ -26,7 +26,9 @@ from mlbench_core.errors import UnsupportedError
 from mlbench_core.hookspecs import Batch, Gradients
 from mlbench_core.record import MemoryReading
 from mlbench_core.trial import Plan
+from mlbench_torch.loss import make_loss
 from mlbench_torch.lowering import Model
+from mlbench_torch.optimizer import make_optimizer
 from mlbench_torch.ranks import Member, sized, team_of
 from mlbench_torch.training import Placed
 
@@ -48,6 +50,8 @@ class Leader(Member):
         self.team = team_of(plan)
         self.id = next(self.team.numbers)
         self._gone: list[int] = []
+        used = make_optimizer.dispatch(type(plan.optimizer)), make_loss.dispatch(type(plan.loss))
+        self.team.tell("know", tuple(implementation.__module__ for implementation in used))
         self.team.tell("make", self.id, model, weights, plan)
         super().__init__(model, weights, plan, 0)
 

@@ -6,6 +6,7 @@ Messages go by pipes, pickled: both ends are this worker's own processes.
 from __future__ import annotations
 
 import atexit
+import importlib
 import itertools
 import os
 import pickle
@@ -73,6 +74,11 @@ class Follower:
     def join(self, plan: Plan, rendezvous: str) -> None:
         """Becomes one of the group."""
         _join(plan, self.rank, rendezvous)
+
+    def know(self, modules: tuple[str, ...]) -> None:
+        """Imports what registers the plan's optimiser and loss: what the worker has registered, only its own process knows."""
+        for module in modules:
+            importlib.import_module(module)
 
     def make(self, session: int, model: Model, weights: Weights, plan: Plan) -> None:
         """Makes its part of a session."""
