@@ -77,7 +77,7 @@ def largest(arm: Trial, probe: Probe, samples: int, room: Callable[[Record], flo
                 return LargestBatch(size=None, failed=size * devices, status=record.status, reason=record.reason)
         size = min(2 * low, most) if failed is None else (low + high) // 2
         if kind_of(arm.device) == "cpu" and failed is None and size > low:
-            taken, allowed = _host_peak(record), room(record)
+            taken, allowed = _host_peak(record, devices), room(record)
             if taken is None or taken * size / low > allowed:
                 return LargestBatch(size=low * devices, reason=_crowded(size * devices, allowed, taken))
     found = LargestBatch(size=low * devices or None, reason="it is as large as the data set")
@@ -86,8 +86,9 @@ def largest(arm: Trial, probe: Probe, samples: int, room: Callable[[Record], flo
     return evolve(found, failed=high * devices, status=failed.status, reason=failed.reason.replace(f"; {LESS}", ""))
 
 
-def _host_peak(record: Record) -> int | None:
-    return next((each.bytes for each in record.measured.memory if each.name == "host_peak"), None)
+def _host_peak(record: Record, devices: int) -> int | None:
+    """Bytes, with those of the processes that other devices may have, each taken to be as large as the worker."""
+    return next((devices * each.bytes for each in record.measured.memory if each.name == "host_peak"), None)
 
 
 def _crowded(size: int, allowed: float, taken: int | None) -> str:

@@ -123,6 +123,9 @@ def test_on_the_cpu_nothing_is_tried_for_which_there_might_be_no_room() -> None:
     found = largest(arm(device="cpu"), probe, 10**6, lambda _record: 3000.0)
     assert (found.size, found.failed, asked) == (64, None, [8, 16, 32, 64])
     assert "128 might take more of the host's memory" in found.reason
+    both, asked = planted(10**9, taken=lambda samples: 1000 + 5 * samples)  # each of two processes has half the samples
+    assert largest(arm(device="cpu*2"), both, 10**6, lambda _record: 5000.0).size == 64
+    assert asked == [16, 32, 64]  # both took 2,640, and might take 5,280
     on_gpu, _ = planted(500, taken=lambda samples: 1000 + 10 * samples)
     assert largest(arm(), on_gpu, 10**6, lambda _record: 0.0).size == 480
 
