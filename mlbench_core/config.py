@@ -66,6 +66,8 @@ class Config:
     """What the executor takes besides, by its own names for it."""
     nodes: tuple[NodeKind, ...] | None = None
     """Kinds of node, each of which runs all trials; None: one kind, whatever nodes there are."""
+    num_nodes: int = 1
+    """How many nodes share each batch."""
     node_lost_retries: int = 1
     """How often a block is run again, elsewhere, because the node that it ran on was lost."""
     measure: Measure = field(factory=Measure)

@@ -5,7 +5,9 @@ None whenever its worker has had its turn, and returns an Outcome. Trials, verif
 through the executor that the configuration names, so that what is proven is proven where it is measured.
 
 An executor that can have requests done in several places at once says so by its descriptor's `connect`; its generators yield a
-Future wherever they only wait, and whoever runs them goes on with others until that is done.
+Future wherever they only wait, and whoever runs them goes on with others until that is done. Events are handed on while a
+generator is asked for its next item, and there is one to ask for as soon as an event has come. Places with an `address` may
+share batches (`num_nodes`): a request is then done as one that leads and others of the kind "follow".
 """
 
 from __future__ import annotations
@@ -29,12 +31,13 @@ T = TypeVar("T")
 class Request:
     """What a worker is asked to do, as plain JSON data.
 
-    kind: "trial" (job: a `trial.Job`), "verify" (a `verify.rungs.VerifyJob`) or "inspect" (a `trial.Inspection`). device: "cpu"
+    kind: "trial" (job: a `trial.Job`), "verify" (a `verify.rungs.VerifyJob`), "inspect" (a `trial.Inspection`) or "follow"
+    (a `trial.Following`). device: "cpu"
     or "cuda:N", the one that the worker sees. threads: CPUs that it may use. core: the version of mlbench-core that asks; a
     worker of another version refuses before it looks at anything else.
     """
 
-    kind: Literal["trial", "verify", "inspect"]
+    kind: Literal["trial", "verify", "inspect", "follow"]
     job: dict[str, Any]
     device: str
     threads: int
@@ -47,7 +50,8 @@ class Place:
 
     name: by which a Setting asks for it; no other place's. kind: the same for places whose machines are alike. node: the same
     for places on one machine; empty: no other place is there. labels, facts: what the machine is called, and the facts about it
-    as `machine.facts` gives them; by these, `nodes` of a configuration finds it.
+    as `machine.facts` gives them; by these, `nodes` of a configuration finds it. address: at which others reach the machine.
+    others: the places, on other machines, that share each batch with this one.
     """
 
     name: str = ""
@@ -55,6 +59,8 @@ class Place:
     node: str = ""
     labels: Mapping[str, str] = field(factory=dict, eq=False)
     facts: Mapping[str, Any] = field(factory=dict, eq=False)
+    address: str = field(default="", eq=False)
+    others: tuple[Place, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -19,7 +19,8 @@ class FrameworkInfo:
     name: as users type it. version: of the framework. versions: of what else matters to its numbers (compiler, runtime).
     devices: those it sees, "cpu" or "cuda:0" ... precisions and executions: names a Plan may carry. default_execution: what
     this framework's users run when they ask for nothing. data_parallel: kinds of devices ("cpu", "cuda") of which several can
-    share each batch in training; BatchNorm's statistics are then over the whole batch, in every framework.
+    share each batch in training; BatchNorm's statistics are then over the whole batch, in every framework. across_nodes: the
+    same of devices of several nodes.
     """
 
     name: str
@@ -30,6 +31,7 @@ class FrameworkInfo:
     default_execution: str
     versions: dict[str, str] = field(factory=dict)
     data_parallel: tuple[str, ...] = ()
+    across_nodes: tuple[str, ...] = ()
 
     def runs_on(self, device: str) -> bool:
         """Whether a device is of a kind that the framework sees; which of that kind it is, the worker decides."""
@@ -70,3 +72,13 @@ class FrameworkInfo:
         if plan.batch_size % plan.num_devices:
             return f"a batch of {plan.batch_size} cannot be shared equally by the {plan.num_devices} devices of {plan.device!r}"
         return ""
+
+    def nodes_refusal(self, device: str) -> str:
+        """Why the framework cannot train on such devices of several nodes together; empty if it can."""
+        if kind_of(device) in self.across_nodes:
+            return ""
+        if self.across_nodes:
+            return f"{self.name} cannot train on {device!r} of several nodes, only on {' and '.join(self.across_nodes)}"
+        kinds = " and ".join(self.data_parallel)
+        more = f": it shares batches among {kinds} devices of one node" if kinds else ""
+        return f"{self.name} cannot train on several nodes{more}"

@@ -108,7 +108,11 @@ class FrameworkSpec:
 
     @hookspec(firstresult=True)
     def place_batch(self, session: Session, batch: Batch) -> Any:
-        """The batch on the device, in the layout and type the model wants; may be asynchronous."""
+        """The batch on the device, in the layout and type the model wants; may be asynchronous.
+
+        Where several nodes share each batch (`plan.members`), every node is given its share, and makes the same calls: who has
+        `across_nodes` sums gradients, losses and BatchNorm's statistics over all of them.
+        """
 
     @hookspec(firstresult=True)
     def train_step(self, session: Session, batch: Any) -> Handle:

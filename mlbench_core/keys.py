@@ -284,6 +284,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "executor": _text,
     "executor_options": _options,
     "nodes": _optional(_nodes),
+    "num_nodes": _whole(1, 1000),
     "node_lost_retries": _whole(0, 1000),
     "measure": _settings(Measure),
     "compare": _settings(Compare),

@@ -94,7 +94,8 @@ def _word(value: object) -> str:
 
 
 class OnNode(Protocol):
-    """A trial, row, group or cell: what is of a device and of a kind of node, which is empty where the run names none."""
+    """A trial, row, group or cell: what is of a device, of a kind of node, which is empty where the run names none, and of so
+    many nodes together."""
 
     @property
     def device(self) -> str: ...
@@ -102,7 +103,12 @@ class OnNode(Protocol):
     @property
     def node(self) -> str: ...
 
+    @property
+    def num_nodes(self) -> int: ...
+
 
 def where(one: OnNode) -> str:
     """The device and the kind of node, for people."""
-    return f"{one.device} on {one.node}" if one.node else one.device
+    if one.num_nodes == 1:
+        return f"{one.device} on {one.node}" if one.node else one.device
+    return f"{one.device} on {one.num_nodes} x {one.node or 'node'}"

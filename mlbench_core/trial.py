@@ -32,6 +32,8 @@ class Plan:
     tuned: whether to follow the framework's own performance guide where that is no other mathematics: fused optimisers and the
         like. What that changes is read back as knobs.
     execution: a name from the framework's own `FrameworkInfo.executions` ("default" only in `worker_environment`).
+    members: where several nodes share each batch, an address "host:port" on each of them that the framework may take for its
+        own rendezvous. node: which of them this process is on. Each has such a `device`, and is given its share of a batch.
     """
 
     device: str
@@ -44,6 +46,13 @@ class Plan:
     task: Task
     tuned: bool = False
     loss: Loss = field(factory=CrossEntropy)
+    node: int = 0
+    members: tuple[str, ...] = ()
+
+    @property
+    def num_nodes(self) -> int:
+        """How many nodes share each batch."""
+        return max(1, len(self.members))
 
     @property
     def accelerated(self) -> bool:
@@ -52,7 +61,7 @@ class Plan:
 
     @property
     def num_devices(self) -> int:
-        """How many devices share each batch."""
+        """How many devices of this node share each batch, or its share of one."""
         return number_of(self.device)
 
 
@@ -83,6 +92,8 @@ class Trial:
     """The same of the loss."""
     node: str = ""
     """The kind of node that it runs on, by `NodeKind.name`; empty where the configuration names none."""
+    num_nodes: int = 1
+    """How many nodes share each batch."""
 
     @property
     def arm(self) -> Trial:
@@ -98,6 +109,8 @@ class Trial:
     def label(self) -> str:
         """What a person calls this trial, for progress lines, log names and messages."""
         parts = [shown_framework(self), self.model, self.device, f"bs{self.batch_size or 'auto'}", self.precision]
+        if self.num_nodes > 1:
+            parts.insert(3, f"n{self.num_nodes}")
         if self.node:
             parts.insert(3, re.sub(r"[^\w.=+-]+", "-", self.node))
         if self.execution != "default":
@@ -160,12 +173,35 @@ class Calibration:
 
 
 @frozen(kw_only=True)
+class Team:
+    """The workers, one on each of several nodes, that share each batch, as one of them is told of it.
+
+    size: how many nodes. host: where the others can reach this one. token: what they know each other by. leader: "host:port"
+    of the one that leads; empty for itself.
+    """
+
+    size: int
+    host: str
+    token: str
+    leader: str = ""
+
+
+@frozen(kw_only=True)
+class Following:
+    """What a worker is told that does on its node what the leader of its team says. number: of its node, from 1."""
+
+    framework: str
+    number: int
+    team: Team
+
+
+@frozen(kw_only=True)
 class Job:
     """What a worker is told of a trial.
 
     data: the prepared data set's folder. calibration: what an earlier block of the same arm has found, if there was one.
     takes_turns: whether the worker waits for its turn before it measures, and after each of its turns, because other arms of
-    its group are being measured too.
+    its group are being measured too. team: what it leads, where several nodes share each batch.
     """
 
     trial: Trial
@@ -173,6 +209,7 @@ class Job:
     data: str
     calibration: Calibration | None = None
     takes_turns: bool = False
+    team: Team | None = None
 
 
 @frozen

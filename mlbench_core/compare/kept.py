@@ -37,6 +37,7 @@ class Cell:
     execution: str
     task: Task
     node: str = ""
+    num_nodes: int = 1
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class Cell:
             f"bs{self.batch_size}",
             self.precision,
             self.execution,
-            *filter(None, [self.node]),
+            *filter(None, [self.node, f"{self.num_nodes} nodes" if self.num_nodes > 1 else ""]),
         ]
         return "/".join(parts)
 
@@ -182,6 +183,7 @@ def _cell_of(record: Record) -> Cell:
         execution=trial.execution,
         task=trial.task,
         node=trial.node,
+        num_nodes=trial.num_nodes,
     )
 
 

@@ -19,6 +19,7 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "phase": {"name": str},
     "info": {"info": dict},
     "turn": {},
+    "gathering": {"address": str},
     "progress": {"done": int, "total": int},
     "rung": {"model": str, "number": int, "name": str},
     "parity": {"parity": dict},

@@ -215,7 +215,7 @@ def _follow(
     return {}
 
 
-ANSWERS = {"trial": "measured", "inspect": "info", "verify": "event"}
+ANSWERS = {"trial": "measured", "inspect": "info", "verify": "event", "follow": "event"}
 """What the last event of a worker that has done its job holds, by kind of request."""
 
 

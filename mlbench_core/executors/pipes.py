@@ -22,6 +22,8 @@ LONGEST_LINE = 2**26
 """Bytes; the largest event, what a trial has measured, takes a hundredth of it."""
 SHOWN = 200
 """Bytes of a line that is longer, or was cut off."""
+LONGEST_S = 2.0**20
+"""The system waits for no more than 24 days at once."""
 LOOK_S = 0.1
 """How often to look whether the worker lives, where the system does not tell."""
 
@@ -90,7 +92,7 @@ class Pipes:
             left = end - time.monotonic()
             if left <= 0:
                 return None
-            self.move(left)
+            self.move(min(left, LONGEST_S))
         return self._arrived.popleft() if self._arrived else None
 
     def move(self, seconds: float) -> bool:

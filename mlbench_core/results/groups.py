@@ -17,8 +17,8 @@ K = TypeVar("K", bound=Hashable)
 
 @frozen(kw_only=True)
 class Group:
-    """What the arms of a comparison have in common, over all blocks. batch_size: of the task's own steps. node: as a
-    trial's."""
+    """What the arms of a comparison have in common, over all blocks. batch_size: of the task's own steps. node,
+    num_nodes: as a trial's."""
 
     model: str
     dataset: str
@@ -27,6 +27,7 @@ class Group:
     precision: str
     task: Task
     node: str = ""
+    num_nodes: int = 1
 
 
 def group_of(trial: Trial) -> Group:
@@ -39,6 +40,7 @@ def group_of(trial: Trial) -> Group:
         precision=trial.precision,
         task=trial.task,
         node=trial.node,
+        num_nodes=trial.num_nodes,
     )
 
 
@@ -52,6 +54,7 @@ def group_of_row(row: Row) -> Group:
         precision=row.precision,
         task="train",
         node=row.node,
+        num_nodes=row.num_nodes,
     )
 
 

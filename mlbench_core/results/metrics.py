@@ -68,11 +68,11 @@ def samples_per_second(record: Record) -> float | None:
 
 
 def flops_per_second(record: Record) -> float | None:
-    """Floating-point operations by the architecture over the time of a step; None where either is unknown."""
+    """Floating-point operations of each node by the architecture, over the time of a step; None where either is unknown."""
     measured = record.measured
     if not measured.values or not measured.flops_per_sample:
         return None
-    return measured.flops_per_sample * record.trial.batch_size / record.seconds_per_step()
+    return measured.flops_per_sample * record.trial.batch_size / record.trial.num_nodes / record.seconds_per_step()
 
 
 def latency(seconds: Sequence[float]) -> Latency | None:
@@ -115,14 +115,14 @@ def peak_memory(record: Record) -> int | None:
 
 def power_w(record: Record) -> float | None:
     """Watts of the GPU on average: from the energy counter if it ran long enough, else as sampled."""
-    gpu = record.observed.gpu
+    gpu = record.observed.gpu if record.trial.num_nodes == 1 else {}
     energy = energy_j(record)
     return gpu.get("power_w") if energy is None else energy / gpu["energy_s"]
 
 
 def energy_j(record: Record) -> float | None:
-    """Joules of the GPU; None if they were counted for less than ENERGY_SECONDS."""
-    gpu = record.observed.gpu
+    """Joules of the GPU; None if they were counted for less than ENERGY_SECONDS, or if one of several nodes was watched."""
+    gpu = record.observed.gpu if record.trial.num_nodes == 1 else {}
     return gpu.get("energy_j") if gpu.get("energy_s", 0.0) >= ENERGY_SECONDS else None
 
 

@@ -114,6 +114,7 @@ class Row:
     node: Annotated[
         str, Column(label="node", meaning="the kind of node, where the configuration names kinds; empty if it does not")
     ] = ""
+    num_nodes: Annotated[int, Column(label="nodes", meaning="how many share each batch")] = 1
     framework_version: Annotated[str | None, Column(label="version", meaning="of the framework")] = None
     parity: Annotated[
         Parity,

@@ -85,7 +85,18 @@ def _of_task(record: Record, flag: Flag) -> Flag:
 
 
 def _shared(trial: Trial) -> tuple[Any, ...]:
-    names = ("framework", "variant", "model", "dataset", "device", "node", "precision", "execution", "block")
+    names = (
+        "framework",
+        "variant",
+        "model",
+        "dataset",
+        "device",
+        "node",
+        "num_nodes",
+        "precision",
+        "execution",
+        "block",
+    )
     return tuple(getattr(trial, name) for name in names)
 
 
@@ -103,6 +114,7 @@ def _cell(train: Record) -> Row:
         block=trial.block,
         largest_batch=None if train.largest_batch is None else train.largest_batch.size,
         node=trial.node,
+        num_nodes=trial.num_nodes,
     )
 
 
@@ -139,7 +151,7 @@ def _with_status(row: Row, train: Record, infer: Record | None) -> Row:
 
 def _status(train: Record, infer: Record | None) -> tuple[RowStatus, str]:
     for record in (train, infer):
-        if record is None and number_of(train.trial.device) > 1:
+        if record is None and number_of(train.trial.device) * train.trial.num_nodes > 1:
             continue  # several devices together are only trained on
         if record is None:
             return "interrupted", "infer: the run ended before this trial"

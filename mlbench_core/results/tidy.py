@@ -9,7 +9,19 @@ from mlbench_core.results.arms import arms_of
 from mlbench_core.results.row import COLUMNS, Row, plain
 from mlbench_core.stats.estimate import Estimate, arithmetic, estimate
 
-CELL = ("framework", "variant", "model", "dataset", "device", "node", "batch_size", "precision", "execution", "parity")
+CELL = (
+    "framework",
+    "variant",
+    "model",
+    "dataset",
+    "device",
+    "node",
+    "num_nodes",
+    "batch_size",
+    "precision",
+    "execution",
+    "parity",
+)
 METRICS = tuple(column for column in COLUMNS if column.measured and not column.name.endswith(("_low_ms", "_high_ms")))
 """Columns with a number of each block; the ends of a percentile's interval within one block are no metric."""
 TIDY = (*CELL, "metric", "unit", "value", "low", "high", "blocks")

@@ -61,7 +61,7 @@ def largest(arm: Trial, probe: Probe, samples: int, room: Callable[[Record], flo
     samples: of the data set. room: bytes of the host that the arm may take, asked with the record of a probe. On the CPU a size
     is tried only if there is room for it, should memory grow as the batch does.
     """
-    devices = number_of(arm.device)
+    devices = number_of(arm.device) * arm.num_nodes
     most = samples // devices
     if most == 0:
         return LargestBatch(size=None, reason=f"{samples} samples are fewer than the devices that share them")
@@ -135,7 +135,7 @@ def _sizes(trials: Iterable[Trial], found: Iterable[Found]) -> dict[Group, int]:
     known = {each.arm: each.largest.size for each in found}
     groups = grouped((trial.arm for trial in trials if trial.batch_size == AUTO), group_of)
     return {
-        group: min([size for arm in arms if (size := known[arm])], default=number_of(group.device))
+        group: min([size for arm in arms if (size := known[arm])], default=number_of(group.device) * group.num_nodes)
         for group, arms in groups.items()
         if all(arm in known for arm in arms)
     }

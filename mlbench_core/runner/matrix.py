@@ -77,9 +77,10 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
         for line in (line for (kind, _), line in registry.contested.items() if kind == MODEL):
             warnings.warn(f"models: all leaves out what several plugins claim: {line}", stacklevel=2)
     executor = registry.executor(config.executor)
-    if config.nodes and executor.connect is None:
+    key = "nodes" if config.nodes else "num_nodes" if config.num_nodes > 1 else ""
+    if key and executor.connect is None:
         raise ConfigError(
-            f"nodes: the executor {executor.name!r} has this machine alone; kinds of node are for one that has several"
+            f"{key}: the executor {executor.name!r} has this machine alone; it is for one that has several"
         )
     planned = {(entry, at): plan(config, entry, at, around.offers) for entry in entries for at in places}
     precisions = dict.fromkeys(name for each in planned.values() for name in each.precisions)
@@ -91,9 +92,10 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
         if precision not in mine.precisions or execution not in mine.executions:
             continue
         samples = AUTO if isinstance(batch_size, str) else batch_size
-        samples *= number_of(device) if config.batch_per_device else 1
+        devices = number_of(device) * config.num_nodes
+        samples *= devices if config.batch_per_device else 1
         tasks: list[tuple[Task, int, int]] = [("train", samples, each.num_epochs)]
-        if number_of(device) == 1:  # several devices share a batch in training; a query is answered by one
+        if devices == 1:  # several devices share a batch in training; a query is answered by one
             tasks.append(("infer", config.inference_batch_size, 0))
         for task, size, num_epochs in tasks:
             trial = Trial(
@@ -103,6 +105,7 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
                 dataset=each.dataset,
                 device=device,
                 node=node,
+                num_nodes=config.num_nodes,
                 batch_size=size,
                 precision=precision,
                 execution=execution,
@@ -217,9 +220,11 @@ def _devices(config: Config, number_of_gpus: int, node: str) -> list[str]:
             raise ConfigError(f"devices: there is no {name} {f'on {node}' if node else 'here'}, only {there}{reason}")
     found = list(dict.fromkeys(names))
     for device, batch_size in itertools.product(found, () if config.batch_per_device else config.batch_sizes):
-        if isinstance(batch_size, int) and batch_size % number_of(device):
+        devices = number_of(device) * config.num_nodes
+        if isinstance(batch_size, int) and batch_size % devices:
+            whose = f"of {device}" + (f" on {config.num_nodes} nodes" if config.num_nodes > 1 else "")
             raise ConfigError(
-                f"batch_sizes: {batch_size} cannot be shared equally by the {number_of(device)} devices of {device}; "
+                f"batch_sizes: {batch_size} cannot be shared equally by the {devices} devices {whose}; "
                 "take a multiple, or batch_per_device: true"
             )
     return found

@@ -159,8 +159,7 @@ class Suite:
         def again(block: Block) -> None:
             tell(block[0], {"event": "extended", "trials": block, "why": "is run again, because its node was lost"})
 
-        executor = runner.executor
-        lanes = Lanes(executor.places, executor.look, self.config.node_lost_retries, again, runner.serving)
+        lanes = Lanes(runner.places(), runner.look, self.config.node_lost_retries, again, runner.serving)
         new: dict[Trial, Record] = {}
 
         def start(block: Block, place: Place) -> Records:

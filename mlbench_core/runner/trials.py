@@ -25,7 +25,8 @@ from mlbench_core.runner.connected import Connected
 from mlbench_core.runner.lanes import Block, Records
 from mlbench_core.runner.preparation import Prepared, pair_of
 from mlbench_core.runner.resume import UNFINISHED
-from mlbench_core.runner.serving import Serving, check_nodes, gpus_on, serving
+from mlbench_core.runner.serving import Serving, check_nodes, gpus_on, serving, teams
+from mlbench_core.runner.together import together
 from mlbench_core.runner.turns import in_turns, run_alone
 from mlbench_core.serialize import from_json
 from mlbench_core.trial import Calibration, Job, Trial
@@ -54,9 +55,15 @@ class TrialRunner:
 
     def places(self) -> tuple[Place, ...]:
         """Where trials run. Raises ConfigError if a kind of node that is asked for is not there."""
-        places = self.executor.places
-        check_nodes(self._config.nodes, places)
-        return places
+        check_nodes(self._config.nodes, self.executor.places, self._config.num_nodes)
+        return self._teams(self.executor.places)
+
+    def look(self) -> tuple[Place, ...]:
+        """The same, of those that there are now."""
+        return self._teams(self.executor.look())
+
+    def _teams(self, places: Sequence[Place]) -> tuple[Place, ...]:
+        return teams(self._config.nodes, places, self._config.num_nodes)
 
     def gpus_on(self) -> dict[str, int]:
         """By kind of node that is asked for, the GPUs of each such node; what an executor has that takes no such kinds is not
@@ -153,13 +160,12 @@ class TrialRunner:
             log=output / "logs" / f"{trial.label}-{trial.key[:6]}.log",
             on_event=follow,
             folder=self._folder,
-            place=place.name,
         )
         source = self._registry.trained_with(trial.model, trial.optimizer, trial.loss).source
         known = self.calibrated.get(trial.arm)
         folder = str(data.folders[pair])
         job = Job(trial=trial, model=source, data=folder, calibration=known, takes_turns=takes_turns)
-        outcome = yield from self.executor.run(trial_request(job), setting)
+        outcome = yield from together(self.executor.run, trial_request(job), setting, place)
         record = evolve(
             record_of(job, outcome, self._machine(outcome.machine)),
             notes=data.notes[pair],

@@ -24,6 +24,7 @@ from mlbench_core.fingerprint import of_modules
 from mlbench_core.hookspecs import ModelDescriptor
 from mlbench_core.installed import FRAMEWORKS, REFERENCE, find, versions
 from mlbench_core.plugins import build_architecture
+from mlbench_core.runner.together import together
 from mlbench_core.runner.turns import run_alone
 from mlbench_core.serialize import from_json, to_json
 from mlbench_core.verify.rungs import Candidate, ParityResult, VerifyJob, stopped_at
@@ -215,10 +216,9 @@ def _verify_models(proof: _Proof, missing: Mapping[str, _Missing]) -> dict[str, 
         log=proof.logs / f"{'-'.join(name for name in names if name)}.log",
         on_event=follow,
         folder=wanted.folder,
-        place=proof.place.name,
     )
     request = Request(kind="verify", job=to_json(job), device=device, threads=wanted.threads)
-    outcome = run_alone(proof.run(request, setting))
+    outcome = run_alone(together(proof.run, request, setting, proof.place))
     for name, one in missing.items():
         if name not in found:
             why = stopped_at(begun.get(name), outcome.reason or "the worker said nothing of this model")
@@ -250,7 +250,7 @@ def _path(proof: _Proof, cache: Path, model: ModelDescriptor, architecture: Arch
         wanted.threads,
         wanted.tuned,
         device if kind_of(device) == "cpu" else f"gpu {os.environ.get('CUDA_VISIBLE_DEVICES', '')} {device}",
-        *filter(None, [proof.place.kind]),
+        *filter(None, [proof.place.kind, len(proof.place.others)]),
     ]
     return cache / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]}.json"
 

@@ -147,7 +147,13 @@ def framework_info() -> FrameworkInfo:
     """The CPU in float32, with an execution per behaviour."""
     names = tuple(_behaviours())
     return FrameworkInfo(
-        name="fake", version="1.0", devices=("cpu",), precisions=("fp32",), executions=names, default_execution=names[0]
+        name="fake",
+        version="1.0",
+        devices=("cpu",),
+        precisions=("fp32",),
+        executions=names,
+        default_execution=names[0],
+        across_nodes=("cpu",),
     )
 
 

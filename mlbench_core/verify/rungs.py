@@ -9,7 +9,7 @@ from typing import Literal
 from attrs import frozen
 
 from mlbench_core.entry import shown_framework
-from mlbench_core.trial import ModelSource
+from mlbench_core.trial import ModelSource, Team
 
 Verdict = Literal["verified", "failed", "unverified"]
 BY_PROOF: tuple[Verdict, ...] = ("failed", "unverified", "verified")
@@ -152,7 +152,7 @@ class Candidate:
 class VerifyJob:
     """What a worker is told to verify: some models in one framework on one device.
 
-    runs: the (precision, execution) pairs that the run will use, for rung 7.
+    runs: the (precision, execution) pairs that the run will use, for rung 7. team: as a trial's.
     """
 
     framework: str
@@ -162,3 +162,4 @@ class VerifyJob:
     seed: int
     threads: int
     tuned: bool = False
+    team: Team | None = None

@@ -40,8 +40,8 @@ class Subject:
 
     @property
     def batch(self) -> int:
-        """Samples per batch: so many that several devices can share them equally."""
-        return BATCH + -BATCH % number_of(self.device)
+        """Samples per batch: so many that several devices, of several nodes, can share them equally."""
+        return BATCH + -BATCH % (number_of(self.device) * self.framework.num_nodes)
 
     @property
     def hand_written(self) -> bool:

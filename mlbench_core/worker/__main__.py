@@ -105,6 +105,12 @@ def _work(request: dict[str, Any], emit: Callable[..., None], turn: Callable[[],
 
         info, printed = inspect(from_json(request["job"], Inspection))
         emit("done", info=to_json(info), printed=printed)
+    elif request["kind"] == "follow":
+        from mlbench_core.trial import Following
+        from mlbench_core.worker.following import follow
+
+        follow(from_json(request["job"], Following))
+        emit("done")
     else:
         from mlbench_core.verify.rungs import VerifyJob
         from mlbench_core.worker.parity import verify

@@ -5,21 +5,27 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 
 from mlbench_core.descriptors import fault
 from mlbench_core.errors import PluginError
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.plugins import Framework, load_framework
-from mlbench_core.trial import Inspection, Plan
+from mlbench_core.trial import Inspection, Plan, Team
 
 
-def enter(name: str, plan: Plan) -> tuple[Framework, FrameworkInfo]:
+def enter(name: str, plan: Plan, team: Team | None, emit: Callable[..., None]) -> tuple[Framework, FrameworkInfo]:
     """The framework of this process and what it offers. The order matters: its environment first, then the framework itself.
 
-    Raises PluginError as `load_framework` does, and for a hook that returns something else than the contract says.
+    team: that it leads; emit: called with where that gathers. Raises PluginError as `load_framework` does, and for a hook that
+    returns something else than the contract says.
     """
     framework = load_framework(name)
+    if team is not None:
+        from mlbench_core.worker.leading import Leading  # what most workers need not
+
+        framework = Leading(framework, team, plan.device, emit)
     apply_environment(framework, plan)
     return framework, info_of(framework)
 

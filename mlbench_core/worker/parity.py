@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from mlbench_core.plugins import build_architecture, load_framework
+from mlbench_core.plugins import build_architecture
 from mlbench_core.serialize import to_json
 from mlbench_core.trial import Plan
 from mlbench_core.verify.ladder import parity_of
 from mlbench_core.verify.rungs import VerifyJob
 from mlbench_core.verify.subject import Subject
-from mlbench_core.worker.entering import apply_environment, info_of
+from mlbench_core.worker.entering import enter
 
 
 def verify(job: VerifyJob, emit: Callable[..., None]) -> None:
     """Checks each candidate and tells the parent of each result as it is known."""
-    framework = load_framework(job.framework)
     architectures = [build_architecture(each.source, each.input_shape, each.num_classes) for each in job.candidates]
     # Float64 comes first: a framework that has to be told of it at the start is told.
     rule = architectures[0].optimizer
@@ -31,8 +30,7 @@ def verify(job: VerifyJob, emit: Callable[..., None]) -> None:
         task="train",
         tuned=job.tuned,
     )
-    apply_environment(framework, plan)
-    info = info_of(framework)
+    framework, info = enter(job.framework, plan, job.team, emit)
     for candidate, architecture in zip(job.candidates, architectures, strict=True):
         model = candidate.model
         emit("phase", name=f"verify {model}")

@@ -73,7 +73,7 @@ def set_up(job: Job, emit: Emit, wait: timing.Turn) -> tuple[TrialSetup, Any]:
         task=trial.task,
         tuned=trial.tuned,
     )
-    framework, info = enter(trial.framework, plan)
+    framework, info = enter(trial.framework, plan, job.team, emit)
     emit("info", info=to_json(info))
     plan = evolve(plan, execution=info.default_execution if trial.execution == "default" else trial.execution)
     problem = info.refusal(plan.precision, plan.execution) or info.group_refusal(plan)

@@ -22,10 +22,11 @@ from mlbench_core.report.headline import answers
 from mlbench_core.report.sections import arms_table
 from mlbench_core.report.summary import comparison_table, summary_table
 from mlbench_core.results.arms import arms_of
+from mlbench_core.results.metrics import flops_per_second
 from mlbench_core.results.storage import load
 from mlbench_core.runner.lanes import Block, Lanes
 from mlbench_core.runner.matrix import Surroundings, expand
-from mlbench_core.runner.serving import Serving, check_nodes, gpus_on, serving
+from mlbench_core.runner.serving import Serving, check_nodes, gpus_on, serving, teams
 
 NEAR, FAR = NodeKind(labels={"rack": "near"}), NodeKind(labels={"rack": "far"})
 
@@ -58,6 +59,42 @@ def test_a_count_is_of_nodes_and_not_of_places() -> None:
     check_nodes([evolve(NEAR, count=2)], two_on_one)
     with pytest.raises(ConfigError, match="nodes: 2 of 3 nodes are rack=near"):
         check_nodes([evolve(NEAR, count=3)], two_on_one)
+
+
+def test_teams_are_of_machines_that_are_alike_and_not_one() -> None:
+    alike = [place(name, "near", 1, node=name[0]) for name in ("a.0", "a.1", "b.0", "c.0", "d.0", "e.0")]
+    other = place("f.0", "near", 2, node="f")
+    found = teams(None, [*alike, other], 2)
+    assert [(team.name, *(each.name for each in team.others)) for team in found] == [("a.0", "b.0"), ("c.0", "d.0")]
+    assert teams(None, alike, 1) == tuple(alike)
+    assert [team.name for team in teams([evolve(NEAR, count=3)], alike, 2)] == ["a.0"]
+    with pytest.raises(ConfigError, match="num_nodes: there are no 3 nodes of rack=far that are alike; there are: "):
+        check_nodes([FAR], [place(name, "far") for name in "ab"], 3)
+
+
+def test_trials_of_several_nodes(plugin_file: None) -> None:
+    registry = load_registry(Path.cwd())
+    keys = {"models": ["mlp"], "batch_sizes": [32], "frameworks": ["numpy"], "executor": "mine", "num_nodes": 2}
+    (trial,) = expand(Config.parse(keys), registry, around("numpy")).trials
+    assert (trial.task, trial.batch_size, trial.num_nodes) == ("train", 32, 2)
+    assert trial.label == "numpy-mlp-cpu-n2-bs32-fp32-train-b0"
+    assert trial.key != evolve(trial, num_nodes=1).key
+    (shared,) = expand(Config.parse(keys | {"batch_per_device": True}), registry, around("numpy")).trials
+    assert shared.batch_size == 64
+    with pytest.raises(ConfigError, match="33 cannot be shared equally by the 2 devices of cpu on 2 nodes"):
+        expand(Config.parse(keys | {"batch_sizes": [33]}), registry, around("numpy"))
+    with pytest.raises(ConfigError, match="num_nodes: the executor 'local' has this machine alone"):
+        expand(Config.parse(keys | {"executor": "local"}), registry, around("numpy"))
+
+
+def test_the_peak_of_several_nodes_is_as_many_times_that_of_one() -> None:
+    results = made(("pytorch", "jax"), ("mlp",), (32,), blocks=2)
+    two = evolve(results, records=tuple(evolve(r, trial=evolve(r.trial, num_nodes=2)) for r in results.records))
+    for one, other in zip(results.records, two.records, strict=True):
+        if one.trial.task == "train":
+            assert flops_per_second(other) == pytest.approx((flops_per_second(one) or 0) / 2)
+    assert {row.samples_per_second for row in two.rows} == {row.samples_per_second for row in results.rows}
+    assert "mlp on cpu on 2 x node" in two.comparisons[0].describe()
 
 
 def test_a_kind_that_no_node_meets_is_one_line() -> None:
@@ -122,9 +159,7 @@ def test_each_kind_has_the_devices_and_the_offers_of_its_own(plugin_file: None) 
 def test_the_local_executor_refuses_kinds() -> None:
     with pytest.raises(ConfigError) as raised:
         Suite(frameworks=["numpy"], nodes=[{"labels": {"rack": "near"}}])
-    assert str(raised.value) == (
-        "nodes: the executor 'local' has this machine alone; kinds of node are for one that has several"
-    )
+    assert str(raised.value) == ("nodes: the executor 'local' has this machine alone; it is for one that has several")
 
 
 def blocks(count: int) -> list[Block]:

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import numpy.typing as npt
 from flax import serialization
-from jax.sharding import Sharding
 
 from mlbench_core.architecture import Shape
 from mlbench_core.errors import PluginError
+from mlbench_jax.distributed import Placement
 from mlbench_jax.functional import Arrays
 
 
@@ -26,11 +26,11 @@ def save(arrays: Arrays, path: Path) -> Path:
     return file
 
 
-def restore(path: Path, shapes: dict[str, Shape], dtype: Any, place: jax.Device | Sharding) -> Arrays:
+def restore(path: Path, shapes: dict[str, Shape], dtype: Any, place: Placement) -> Arrays:
     """The arrays of a file, placed. Raises PluginError if its names or shapes are another model's."""
     found: dict[str, npt.NDArray[Any]] = serialization.msgpack_restore(path.read_bytes())
     if {name: array.shape for name, array in found.items()} != shapes:
         raise PluginError(f"jax: {path} holds another model's parameters; load a file that this model was saved to")
     # astype copies: the arrays are views of the file's bytes, and a donated buffer is written to.
-    placed: Arrays = jax.device_put({name: array.astype(dtype) for name, array in found.items()}, place)
+    placed: Arrays = place.put({name: array.astype(dtype) for name, array in found.items()})
     return placed

@@ -25,13 +25,25 @@ if TYPE_CHECKING:
 def worker_environment(plan: Plan) -> dict[str, str]:
     """Memory as it is needed, 64-bit types only where asked for, as many CPU devices as the plan has, and a first step
     that costs the same in every process."""
-    several = kind_of(plan.device) == "cpu" and plan.num_devices > 1
+    on_cpu = kind_of(plan.device) == "cpu"
+    several = on_cpu and plan.num_devices > 1
+    meeting = (
+        {
+            "MLBENCH_JAX_COORDINATOR": plan.members[0],
+            "MLBENCH_JAX_NODES": str(plan.num_nodes),
+            "MLBENCH_JAX_NODE": str(plan.node),
+            "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        }
+        if plan.num_nodes > 1
+        else {}
+    )
     return {
         "JAX_PLATFORMS": "cuda,cpu" if plan.accelerated else "cpu",
         "JAX_ENABLE_X64": "1" if plan.precision == "fp64" else "0",
         "JAX_ENABLE_COMPILATION_CACHE": "false",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         **({"JAX_NUM_CPU_DEVICES": str(plan.num_devices)} if several else {}),
+        **meeting,
     }
 
 
@@ -114,7 +126,7 @@ def memory_probe(session: Session) -> list[MemoryReading]:
     """The counters of XLA's allocator; none on a CPU."""
     from mlbench_jax import memory
 
-    return memory.readings(session.placement.devices)
+    return memory.readings(session.placement.here)
 
 
 @hookimpl

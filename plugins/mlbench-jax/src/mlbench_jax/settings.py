@@ -12,7 +12,7 @@ from attrs import frozen
 from mlbench_core.errors import UnsupportedError
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.trial import Plan
-from mlbench_jax.distributed import Placement, placement
+from mlbench_jax.distributed import Placement, meet, placement
 
 EXECUTION = "compiled"
 
@@ -48,7 +48,7 @@ PRECISIONS = {
 
 def _devices(platform: str) -> list[jax.Device]:
     try:
-        return list(jax.devices(platform))
+        return list(jax.local_devices(backend=platform))
     except RuntimeError:  # the platform is not there, or JAX_PLATFORMS names one that cannot start
         return []
 
@@ -60,6 +60,7 @@ def host() -> jax.Device:
 
 def framework_info() -> FrameworkInfo:
     """JAX on the GPU if it sees one, else on the CPU."""
+    meet()
     gpus = _devices("cuda")
     capability = float(getattr(gpus[0], "compute_capability", 0)) if gpus else 0.0
     return FrameworkInfo(
@@ -70,6 +71,7 @@ def framework_info() -> FrameworkInfo:
         executions=(EXECUTION,),
         default_execution=EXECUTION,
         data_parallel=("cpu", "cuda"),
+        across_nodes=("cpu", "cuda"),
         versions=_versions(),
     )
 

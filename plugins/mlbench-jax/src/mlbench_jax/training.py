@@ -53,7 +53,7 @@ class Session:
                 raise PluginError(f"jax: {name} has shape {layout.tree}, its weights have {weights[name].shape}")
             # astype copies: on a CPU the device may take over the host's memory, and a donated buffer is written to.
             arrays[name] = layout.to_native(weights[name].astype(self.precision.dtype))
-        placed: Arrays = jax.device_put(arrays, self.placement.whole)
+        placed: Arrays = self.placement.put(arrays)
         return placed
 
     def _start(self, arrays: Arrays) -> State:
@@ -63,14 +63,13 @@ class Session:
         others = {**stats, **jax.tree.map(jnp.copy, self.network.rest)}  # the originals must outlive the donated copies
         moments = self.optimizer.init(params) if self.plan.task == "train" else None
         scale = first_scale(self.precision) if self.plan.task == "train" else None
-        placed: State = jax.device_put(State(Variables(params, others), moments, scale), self.placement.whole)
+        placed: State = self.placement.put(State(Variables(params, others), moments, scale))
         return placed
 
     def place(self, batch: Batch) -> Placed:
         """Floats in the type of the parameters, token ids as they are."""
         x = batch.x if self.architecture.input_kind == "tokens" else batch.x.astype(self.precision.dtype, copy=False)
-        placed: Placed = jax.device_put((x, batch.y), self.placement.split)
-        return placed
+        return self.placement.put_batch(x, batch.y)
 
     def gradients(self, batch: Placed, cotangent: npt.NDArray[Any] | None) -> Gradients:
         """One forward and backward pass; nothing is donated and nothing kept."""
@@ -110,7 +109,7 @@ class Session:
         """Goes on from a saved file with a fresh optimiser; the program stays compiled."""
         self.state = None  # frees the device's memory before the new arrays need it
         shapes = {name: layout.native for name, layout in self.layouts.items()}
-        self.state = self._start(checkpoint.restore(path, shapes, self.precision.dtype, self.placement.whole))
+        self.state = self._start(checkpoint.restore(path, shapes, self.precision.dtype, self.placement))
 
     def close(self) -> None:
         """Frees the arrays and the compiled code."""

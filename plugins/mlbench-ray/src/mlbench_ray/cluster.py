@@ -60,7 +60,14 @@ class Cluster:
             if lines := differences(here, there):
                 differing.append(f"{name}: {listed(lines)}")
             labels = nodes[name].get("Labels") or {}
-            place = Place(name, kind_of(facts, labels), nodes[name]["NodeID"], labels=labels, facts=facts)
+            place = Place(
+                name,
+                kind_of(facts, labels),
+                nodes[name]["NodeID"],
+                labels=labels,
+                facts=facts,
+                address=nodes[name]["NodeManagerAddress"],
+            )
             self.links[name] = Link(place, agent)
         if differing:
             self.links.clear()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from mlbench_core import Config, Results, Suite
+from mlbench_core.errors import ConfigError
 from mlbench_core.record import Record
 from mlbench_core.trial import Trial
 
@@ -132,3 +133,34 @@ def test_ctrl_c_ends_workers_and_keeps_what_had_ended(
     assert {record.started for record in results.records} == {
         one["started"] for one in records_in(output / "journal.jsonl")
     }
+
+
+def test_two_nodes_are_one_team_and_a_lost_one_is_replaced(three_nodes: Any, short: dict[str, Any]) -> None:
+    keys = keys_of(short, three_nodes, frameworks=["fake"], batch_sizes=[8], num_nodes=2)
+    records: list[Record] = []
+    killed = ""
+
+    def follow(_trial: Trial, event: dict[str, Any]) -> None:
+        nonlocal killed
+        if event["event"] == "record":
+            records.append(event["record"])
+        if event == {"event": "phase", "name": "measure"} and not killed:
+            # The first team are the first two by name; the second of them follows.
+            victim = sorted(three_nodes.nodes, key=lambda node: node.node_id[:8])[1]
+            killed = victim.node_id[:8]
+            three_nodes.kill(victim)
+
+    results = Suite(**keys).run(follow, verify=False)
+    assert [record.status for record in records] == ["node-lost", "ok", "ok"], [record.reason for record in records]
+    assert killed in records[0].reason
+    assert {record.status for record in results.records} == {"ok"}
+    assert {(record.trial.task, record.trial.num_nodes) for record in results.records} == {("train", 2)}
+    assert not [
+        one for one in psutil.Process().children(recursive=True) if "mlbench_core.worker" in " ".join(one.cmdline())
+    ]
+
+
+def test_more_nodes_than_there_are_is_one_line(three_nodes: Any, short: dict[str, Any]) -> None:
+    suite = Suite(**keys_of(short, three_nodes, frameworks=["fake"], batch_sizes=[8], num_nodes=4))
+    with pytest.raises(ConfigError, match="num_nodes: there are no 4 nodes that are alike; there are: "):
+        suite.run(verify=False)

@@ -5,6 +5,8 @@ step. A step is asked for without waiting, so all devices are at work at once; o
 slowest one's time is the step's. Gradients are averaged by DistributedDataParallel (NCCL between GPUs, gloo between CPUs);
 BatchNorm's statistics and the loss are over the whole batch, as on one device. What needs no training (predictions, gradients
 for the parity ladder, saving) rank 0 does alone: all have the same weights.
+
+On several nodes each node has such a group, or a single process, and all of their processes are one of PyTorch's.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from mlbench_core.trial import Plan
 from mlbench_torch.loss import make_loss
 from mlbench_torch.lowering import Model
 from mlbench_torch.optimizer import make_optimizer
-from mlbench_torch.ranks import Member, sized, team_of
+from mlbench_torch.ranks import Member, join_nodes, sized, team_of
 from mlbench_torch.training import Placed
 
 
@@ -57,7 +59,7 @@ class Leader(Member):
 
     def place(self, batch: Batch) -> Any:
         """Each rank's share of the batch, on its device."""
-        number, size = next(self.team.numbers), len(batch.y)
+        number, size = next(self.team.numbers), len(batch.y) * self.plan.num_nodes
         shares = [
             Batch(x, y) for x, y in zip(_split(batch.x, self.team.size), _split(batch.y, self.team.size), strict=True)
         ]
@@ -128,6 +130,22 @@ class Leader(Member):
         """All ranks free their part."""
         self.team.tell("close", self.id)
         super().close()
+
+
+class OnNode(Member):
+    """A session on one device of each of several nodes, as each of them has it: the core tells each what to do."""
+
+    def __init__(self, model: Model, weights: Weights, plan: Plan) -> None:
+        join_nodes(plan)
+        super().__init__(model, weights, plan, 0)
+
+    def place(self, batch: Batch) -> Placed:
+        """This node's share, which knows the size of the whole batch."""
+        return sized(super().place(batch), len(batch.y) * self.plan.num_nodes)
+
+    def knobs(self) -> dict[str, str]:
+        """This node's, and how the nodes work together."""
+        return super().knobs() | {"collectives": dist.get_backend(), "batch_norm_scope": "the whole batch"}
 
 
 def _split(array: npt.NDArray[Any], parts: int) -> list[npt.NDArray[Any]]:

@@ -59,6 +59,10 @@ def make_session(model: Model, weights: Weights, plan: Plan) -> Session:
         from mlbench_torch.distributed import Leader
 
         return Leader(model, weights, plan)
+    if plan.num_nodes > 1:
+        from mlbench_torch.distributed import OnNode
+
+        return OnNode(model, weights, plan)
     from mlbench_torch.training import Session
 
     return Session(model, weights, plan)

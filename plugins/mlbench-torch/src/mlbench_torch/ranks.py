@@ -51,6 +51,7 @@ class Member(Session):
     def __init__(self, model: Model, weights: Weights, plan: Plan, rank: int) -> None:
         super().__init__(model, weights, plan, rank)
         self.norms = synchronize(self.module, self.device)
+        self.processes = world(plan)
         ids = [rank] if self.device.type == "cuda" else None
         # Buffers are not sent around: synchronised statistics are the same everywhere.
         together = DistributedDataParallel(self.module, ids, broadcast_buffers=False, gradient_as_bucket_view=True)
@@ -60,7 +61,7 @@ class Member(Session):
         """One update on this rank's share; the loss over the whole batch."""
         loss = super().train_step(batch)
         dist.all_reduce(loss)
-        return loss / self.plan.num_devices
+        return loss / self.processes
 
 
 class Follower:
@@ -202,16 +203,30 @@ def team_of(plan: Plan) -> Team:
     return _TEAMS[0]
 
 
+def world(plan: Plan) -> int:
+    """How many processes share each batch: one per device of each node."""
+    return plan.num_devices * plan.num_nodes
+
+
+def join_nodes(plan: Plan) -> None:
+    """Becomes one of a group with a process on each of several nodes, once."""
+    if not dist.is_initialized():
+        _join(plan, 0, "")
+        atexit.register(dist.destroy_process_group)
+
+
 def _join(plan: Plan, rank: int, rendezvous: str) -> None:
+    """rank: among the devices of this node. rendezvous: a file, where there is one node."""
     device = settings.device_of(plan, rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if kind_of(plan.device) == "cuda" else "gloo"
+    several = plan.num_nodes > 1
     dist.init_process_group(
         backend,
-        init_method=f"file://{rendezvous}",
-        rank=rank,
-        world_size=plan.num_devices,
+        init_method=f"tcp://{plan.members[0]}" if several else f"file://{rendezvous}",
+        rank=plan.node * plan.num_devices + rank,
+        world_size=world(plan),
         timeout=PATIENCE,
         device_id=device if backend == "nccl" else None,
     )

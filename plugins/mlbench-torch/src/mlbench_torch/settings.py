@@ -57,6 +57,7 @@ def framework_info() -> FrameworkInfo:
         executions=("eager", "compiled") if compiler else ("eager",),
         default_execution="eager",
         data_parallel=("cpu", "cuda") if torch.distributed.is_available() else (),
+        across_nodes=("cpu", "cuda") if torch.distributed.is_available() else (),
         versions=_versions(),
     )
 

@@ -80,7 +80,7 @@ class Session:
             self.optimizer = make_optimizer(self.plan.optimizer, self.trained, self.plan.tuned)
             self.scaler = make_scaler(self.precision, self.device)
             self.update = make_update(self.optimizer, self.scaler)
-        torch.manual_seed(self.plan.seed + self.rank)
+        torch.manual_seed(self.plan.seed + self.plan.node * self.plan.num_devices + self.rank)
 
     def place(self, batch: Batch) -> Placed:
         """The batch on the device. On a CPU it shares the arrays' memory where they are writeable and in the right type."""
