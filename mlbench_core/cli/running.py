@@ -90,7 +90,7 @@ def _run(suite: Suite, verify: bool, strict: bool, follower: Quiet, how: dict[st
         if verify and opened.parity is None:
             suite.verify(False, follower.verified)
         suite.find_batches(follower.note)
-        with follower.running(opened.kept.left(suite.trials)) as on_event:
+        with follower.running(opened.kept.left(suite.trials), suite.places) as on_event:
             try:
                 return suite.run(on_event, verify=verify), ""
             except (JournalError, ExecutorError) as error:

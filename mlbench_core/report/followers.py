@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,8 @@ class Quiet:
         """A result of verification."""
 
     @contextmanager
-    def running(self, trials: Sequence[Trial]) -> Iterator[OnEvent]:
-        """While trials run: follows their events."""
+    def running(self, trials: Sequence[Trial], places: Mapping[str, int]) -> Iterator[OnEvent]:
+        """While trials run: follows their events. places: how many there are, by kind of node."""
         yield lambda _trial, _event: None
 
     def end(self, ended: Ended) -> None:
@@ -109,12 +109,12 @@ class People(Quiet):
             self.note(f"           {result.why}")
 
     @contextmanager
-    def running(self, trials: Sequence[Trial]) -> Iterator[OnEvent]:
+    def running(self, trials: Sequence[Trial], places: Mapping[str, int]) -> Iterator[OnEvent]:
         if self._on_a_terminal:
-            with TrialProgress(self._console, trials, remaining_of(trials)) as progress:
+            with TrialProgress(self._console, trials, remaining_of(trials, places)) as progress:
                 yield progress.on_event
         else:
-            yield TrialLines(self.note, trials, remaining_of(trials)).on_event
+            yield TrialLines(self.note, trials, remaining_of(trials, places)).on_event
 
     def end(self, ended: Ended) -> None:
         if ended.results.records and not hurried():
@@ -142,8 +142,8 @@ class Programs(Quiet):
         self._events.verified(result)
 
     @contextmanager
-    def running(self, trials: Sequence[Trial]) -> Iterator[OnEvent]:
-        self._events.trials(trials, remaining_of(trials))
+    def running(self, trials: Sequence[Trial], places: Mapping[str, int]) -> Iterator[OnEvent]:
+        self._events.trials(trials, remaining_of(trials, places))
         yield self._events.on_event
 
     def end(self, ended: Ended) -> None:
@@ -159,9 +159,9 @@ class Programs(Quiet):
         )
 
 
-def remaining_of(trials: Sequence[Trial]) -> Remaining:
-    """The time that they need, as far as earlier runs tell."""
-    return Remaining(trials, earlier=earlier(trials))
+def remaining_of(trials: Sequence[Trial], places: Mapping[str, int]) -> Remaining:
+    """The time that they need in so many places, as far as earlier runs tell."""
+    return Remaining(trials, earlier=earlier(trials), places=places)
 
 
 def complain(line: str) -> None:

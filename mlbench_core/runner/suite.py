@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +84,11 @@ class Suite:
         """The machine before this suite put it to work: `verify` and `run` look first, so that its load is that of others."""
         facts: dict[str, Any] = self._runner.executor.machine()
         return facts
+
+    @property
+    def places(self) -> dict[str, int]:
+        """How many places run trials at the same time, by the kind of node, which is "" if none is named."""
+        return dict(Counter(node for nodes in self._runner.serving(self._runner.places()).values() for node in nodes))
 
     def _ask(self, entry: Entry, device: str, node: str) -> FrameworkInfo | None:
         """What a framework says of itself there, or None if it cannot be asked: its first trial will say why."""

@@ -112,6 +112,30 @@ def test_the_time_goes_by_while_trials_run_side_by_side() -> None:
     assert remaining.left() == 0
 
 
+def test_several_places_share_the_time_and_a_group_stays_in_one() -> None:
+    clock = Clock()
+    groups = [trial(model, block) for block in range(2) for model in "abc"]
+    groups = [evolve(each, model=each.framework, framework="f") for each in groups]
+    earlier = {evolve(each, block=0): 10.0 for each in groups}
+    assert Remaining(groups, clock, earlier).left() == 60
+    remaining = Remaining(groups, clock, earlier, {"": 2})
+    assert remaining.left() == 30
+    for each in groups[:2]:
+        remaining.start(each)
+    clock.now += 4
+    assert remaining.left() == (6 + 6 + 40) / 2
+    clock.now += 6
+    assert remaining.left() == 20
+    for each in groups[:2]:
+        remaining.end(each, 10.0)
+    assert remaining.left() == 20
+    # The third group has two blocks left, which no number of places runs at the same time.
+    assert Remaining(groups, clock, earlier, {"": 6}).left() == 20
+    on_two_kinds = [evolve(each, node="far" if each.model == "c" else "near") for each in groups]
+    earlier = {evolve(each, block=0): 10.0 if each.node == "near" else 30.0 for each in on_two_kinds}
+    assert Remaining(on_two_kinds, clock, earlier, {"near": 2, "far": 1}).left() == 60
+
+
 def test_what_was_not_run_teaches_nothing_and_more_may_come() -> None:
     remaining = Remaining([trial("a"), trial("b")], Clock())
     remaining.start(trial("a"))

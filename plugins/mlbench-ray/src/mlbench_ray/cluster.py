@@ -147,8 +147,9 @@ def _initialise(address: str) -> None:
 
 
 def _said(error: Exception) -> str:
-    """Ray's messages have many lines, of which any may be the one that says something."""
-    return " ".join(str(error).split())[:400]
+    """Ray's messages have many lines, of which any may be the one that says something; with a traceback, the last."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else f"{text[:150]} ... {text[-250:]}"
 
 
 @contextlib.contextmanager
