@@ -98,6 +98,7 @@ VARIABLES = {
     "XLA_FLAGS", "XLA_PYTHON_CLIENT_PREALLOCATE", "TF_ENABLE_ONEDNN_OPTS", "CXX",
     "DISABLE",  # the name of the constant for MLBENCH_DISABLE_PLUGINS
     "CPU_DEVICES",  # the name of the constant for how many devices the CPU is shown as
+    "MEETING",  # the name of the constant for where several nodes meet
     "VARIABLE",  # of the fakes' behaviour
 }  # fmt: skip
 """What is ever asked of the environment; of these the facts, the knobs and the keys of the cache may hold a value."""

@@ -78,14 +78,16 @@ def _on_host(leaf: Any) -> tuple[Any, Any]:
     return np.asarray(leaf), None
 
 
-COORDINATOR, NODES, NODE = "MLBENCH_JAX_COORDINATOR", "MLBENCH_JAX_NODES", "MLBENCH_JAX_NODE"
-"""By these `worker_environment` says where the nodes meet, how many they are and which this is."""
+MEETING = "MLBENCH_JAX_MEETING"
+"""By this variable `worker_environment` says where the nodes meet, how many they are and which this is."""
 
 
 def meet() -> None:
     """Where several nodes share batches, JAX must know of all before it is asked for any device."""
-    if COORDINATOR in os.environ and not jax.distributed.is_initialized():
-        jax.distributed.initialize(os.environ[COORDINATOR], int(os.environ[NODES]), int(os.environ[NODE]))
+    meeting = os.environ.get(MEETING, "").split()
+    if meeting and not jax.distributed.is_initialized():
+        address, nodes, node = meeting
+        jax.distributed.initialize(address, int(nodes), int(node))
 
 
 def placement(plan: Plan, there: list[jax.Device]) -> Placement:

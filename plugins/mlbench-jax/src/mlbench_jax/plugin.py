@@ -29,9 +29,7 @@ def worker_environment(plan: Plan) -> dict[str, str]:
     several = on_cpu and plan.num_devices > 1
     meeting = (
         {
-            "MLBENCH_JAX_COORDINATOR": plan.members[0],
-            "MLBENCH_JAX_NODES": str(plan.num_nodes),
-            "MLBENCH_JAX_NODE": str(plan.node),
+            "MLBENCH_JAX_MEETING": f"{plan.members[0]} {plan.num_nodes} {plan.node}",
             "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
         }
         if plan.num_nodes > 1
