@@ -202,8 +202,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def results(folder: Path, told: list[str], quick: dict[str, float]) -> Results:
-    """One executable fits 300 samples, the other 100; a step takes a tenth of a millisecond."""
-    step = 1e-4
+    """One executable fits 300 samples, the other 100; a step takes a millisecond, which is a speed that a CPU can have."""
+    step = 1e-3
     with pytest.MonkeyPatch.context() as patch:
         behaviours = fakes.variables(
             eager=Behaviour(step_s=step, largest_batch=300), compiled=Behaviour(step_s=step, largest_batch=100)
@@ -277,7 +277,7 @@ def test_the_command_line_takes_it(tmp_path: Path, quick: dict[str, float], monk
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quick.json").write_text(json.dumps({"measure": quick}))
-    monkeypatch.setenv(*next(iter(fakes.variables(eager=Behaviour(step_s=1e-4, largest_batch=20)).items())))
+    monkeypatch.setenv(*next(iter(fakes.variables(eager=Behaviour(step_s=1e-3, largest_batch=20)).items())))
     args = ["run", "--config", "quick.json", "--frameworks", "fake", "--models", "mlp", "--epochs", "1", "--no-verify"]
     dry = CliRunner().invoke(app, [*args, "--batch-sizes", "auto", "--dry-run"])
     assert "fake-mlp-cpu-bsauto-fp32-train-b0" in dry.output
