@@ -77,7 +77,8 @@ class Leader(Member):
     def train_step(self, batch: Any) -> Tensor:
         """One update by all ranks; the loss over the whole batch."""
         self.team.tell("step", self.id, batch.number)
-        return super().train_step(batch.share)
+        with self.team.watched():
+            return super().train_step(batch.share)
 
     def infer(self, batch: Any) -> Tensor:
         """Logits of the whole batch, by rank 0."""

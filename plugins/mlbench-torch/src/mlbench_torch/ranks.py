@@ -15,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,6 +41,8 @@ from mlbench_torch.training import Placed, Session, wrapped
 
 PATIENCE = timedelta(minutes=10)
 """For what the processes do together; the trial's own time limit is what ends one that hangs."""
+GRACE_S = 2.0
+"""A rank that is gone makes a collective fail at once; who watches the rank knows as soon as the system has its exit status."""
 LOST = 70
 """The worker's exit status when another rank has ended before it was told to (EX_SOFTWARE)."""
 FOLLOW = "import sys; sys.path[:] = {path!r}; from mlbench_torch.ranks import follow; follow({fd}, {rank})"
@@ -167,6 +172,15 @@ class Team:
             sys.stderr.flush()
             os._exit(LOST)
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """For what needs the other ranks: if one is gone, the worker ends by that, not by what then fails here."""
+        try:
+            yield
+        except (OSError, EOFError, RuntimeError):
+            time.sleep(GRACE_S)  # `_watch` ends the worker meanwhile, if that is why
+            raise
+
     def tell(self, *message: Any) -> None:
         """Sends a message to all others. Raises UnsupportedError for a model that cannot be sent."""
         try:
@@ -174,17 +188,20 @@ class Team:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             why = f"the model cannot be sent to the other devices' processes: {error}"
             raise UnsupportedError(f"pytorch: {why}") from None
-        for pipe in self._pipes:
-            pipe.send_bytes(data)
+        with self.watched():
+            for pipe in self._pipes:
+                pipe.send_bytes(data)
 
     def tell_each(self, messages: list[tuple[Any, ...]]) -> None:
         """Sends each of the others its own."""
-        for pipe, message in zip(self._pipes, messages, strict=True):
-            pipe.send_bytes(pickle.dumps(message))
+        with self.watched():
+            for pipe, message in zip(self._pipes, messages, strict=True):
+                pipe.send_bytes(pickle.dumps(message))
 
     def answers(self) -> list[Any]:
         """What each of the others answers to the last message."""
-        return [pickle.loads(pipe.recv_bytes()) for pipe in self._pipes]
+        with self.watched():
+            return [pickle.loads(pipe.recv_bytes()) for pipe in self._pipes]
 
     def _leave(self) -> None:
         self._leaving = True
