@@ -1,5 +1,5 @@
-"""Every test keeps its cache to itself and has one CPU; none sees a GPU that happens to be there unless it asks, and no run
-draws charts."""
+"""Every test keeps its cache to itself and, under xdist, has one CPU; none sees a GPU that happens to be there unless it asks, and
+no run draws charts."""
 
 import os
 import tempfile
@@ -11,10 +11,10 @@ import pytest
 def pytest_configure() -> None:
     """Gives each of xdist's processes one CPU, and so all that it starts: threads of BLAS that wait for CPUs which another test
     has take twice the time, and a worker would be bound to the first CPU, whoever is on it."""
-    if hasattr(os, "sched_setaffinity"):
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if number and hasattr(os, "sched_setaffinity"):
         cpus = sorted(os.sched_getaffinity(0))
-        number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        os.sched_setaffinity(0, {cpus[number % len(cpus)]})
+        os.sched_setaffinity(0, {cpus[int(number) % len(cpus)]})
 
 
 @pytest.fixture(scope="session", autouse=True)
