@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-import psutil
-
 SETTLE_S = 1.0
 """Whoever sends SIGTERM or SIGHUP often sends more at once (a closed terminal's shell repeats SIGHUP; systemd sends both), so
 that what follows within this time of the one before is no second request. Ctrl-C comes from a person, and always counts."""
@@ -82,6 +80,8 @@ def cut_short() -> Iterator[None]:
 
 def end_children() -> None:
     """Kills all that this process has started and that is still there."""
+    import psutil  # a run has it long since, and `mlbench --help` does without
+
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             child.kill()

@@ -1,5 +1,5 @@
-"""Every test keeps its cache to itself and, under xdist, has one CPU; none sees a GPU that happens to be there unless it asks, and
-no run draws charts."""
+"""Every test keeps its cache to itself and, under xdist, has one CPU; none sees a GPU that happens to be there unless it asks,
+and no run draws charts."""
 
 import os
 import tempfile

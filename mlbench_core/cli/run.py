@@ -1,6 +1,7 @@
-"""`mlbench run`: its options."""
+"""`mlbench run`: its options.
 
-from __future__ import annotations
+Without `from __future__ import annotations`, which would have typer compile each of them whenever mlbench starts.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,7 +101,7 @@ def run(
         raise typer.Exit(run_suite(suite, not no_verify, strict, make_follower(quiet, json_events), how))
 
 
-def _print_trials(suite: Suite) -> None:
+def _print_trials(suite: "Suite") -> None:
     if suite.not_offered:
         print(clean(f"not offered, so not planned: {suite.not_offered}"))
     for trial in suite.trials:
