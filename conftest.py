@@ -8,6 +8,7 @@ LONG = (
     "test_lock_step_in_every_other_execution",
     "test_without_a_fault_every_rung_holds",
     "tests/testing/test_kits.py::TestReport::",
+    "tests/testing/test_kits.py::TestBertTiny::test_parity",
 )
 
 

@@ -57,7 +57,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """The tests marked long, which take over five seconds each: whole runs, compilations, planted faults. Ten minutes or so."""
+    """The tests marked long, which take over five seconds each: whole runs, compilations, planted faults.
+
+    A quarter of an hour or more.
+    """
     run_tests(session, "long")
 
 

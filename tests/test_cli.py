@@ -381,9 +381,11 @@ def test_doctor_says_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatc
     assert all(flag["text"] for flag in found["flags"])
 
 
-def test_a_terminated_run_keeps_what_is_finished(tmp_path: Path) -> None:
+def test_a_terminated_run_keeps_what_is_finished(tmp_path: Path, quick: dict[str, float]) -> None:
     """As `timeout` and batch systems end it."""
-    command = [MLBENCH, "run", "--frameworks", "numpy", "--models", "mlp", "--blocks", "50", "--no-verify"]
+    (tmp_path / "quick.json").write_text(json.dumps({"measure": quick}))
+    command = [MLBENCH, "run", "--config", "quick.json", "--frameworks", "numpy", "--models", "mlp", "--blocks", "50"]
+    command += ["--no-verify"]
     with subprocess.Popen(
         [*command, "--epochs", "1", "--output", "out"], stdout=subprocess.PIPE, text=True, cwd=tmp_path
     ) as run:

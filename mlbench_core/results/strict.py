@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from operator import eq
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -36,14 +36,14 @@ class MisfitError(ValueError):
 def structure(data: Any, kind: type[T], place: str) -> T:
     """The data as a value of `kind`. Raises MisfitError that names the first place, below `place`, that does not fit."""
     try:
-        return _QUICK.structure(data, kind)
+        return _converter(careful=False).structure(data, kind)
     except Exception:  # whatever it was: the careful converter says where
         return _carefully(data, kind, place)
 
 
 def _carefully(data: Any, kind: type[T], place: str) -> T:
     try:
-        return _CAREFUL.structure(data, kind)
+        return _converter(careful=True).structure(data, kind)
     except Exception as error:
         wrong = cattrs.transform_error(error, path=place, format_exception=_why)
         raise MisfitError(wrong[0] if wrong else f"{type(error).__name__} @ {place}") from None
@@ -232,7 +232,9 @@ def _hasten(converter: cattrs.Converter) -> None:
     converter.register_structure_hook(Measure, _once(Measure, inside))
 
 
+@cache
 def _converter(*, careful: bool) -> cattrs.Converter:
+    """Made when first it is asked for: each takes a hundredth of a second."""
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=careful)
     for kind in (int, str, bool):
         converter.register_structure_hook(kind, _scalar(kind))
@@ -244,6 +246,3 @@ def _converter(*, careful: bool) -> cattrs.Converter:
     if not careful:
         _hasten(converter)
     return converter
-
-
-_QUICK, _CAREFUL = _converter(careful=False), _converter(careful=True)

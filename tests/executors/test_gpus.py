@@ -1,7 +1,6 @@
 """GPUs through NVML: CUDA_VISIBLE_DEVICES as CUDA reads it, and nothing that NVML cannot do costs more than its answer."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbench_core import Suite
 from mlbench_core.executor import Request, Setting
 from mlbench_core.executors import local
 from mlbench_core.executors.gpu import watched
@@ -229,16 +229,11 @@ def test_a_gpu_that_is_gone_since_the_run_began_is_one_line(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("limit", ["GPU-8f3a", "NoDevFiles", "7", "0,-1", "-1"])
-def test_no_value_of_the_variable_costs_a_run_on_the_cpu(limit: str) -> None:
-    code = "import sys; from mlbench_core.cli import main; sys.argv[0] = 'mlbench'; main()"
-    words = ["run", "--dry-run", "--frameworks", "numpy", "--models", "mlp", "--devices"]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": limit}
+def test_no_value_of_the_variable_costs_a_run_on_the_cpu(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", limit)
     for device in ("cpu", "all"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words, device], capture_output=True, text=True, env=environment, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert "2 trials" in done.stdout  # none on cuda:0
+        suite = Suite(frameworks=["numpy"], models=["mlp"], devices=[device])
+        assert [trial.device for trial in suite.trials] == ["cpu", "cpu"]  # none on cuda:0
 
 
 def test_memory_that_others_give_back_is_never_a_negative_share(monkeypatch: pytest.MonkeyPatch) -> None:
