@@ -24,6 +24,7 @@ from typing import Any
 from attrs import asdict, evolve, frozen
 
 from benchmarks.tables import put, table
+from benchmarks.turns import values_by_turn
 from benchmarks.workers import Workers
 from mlbench_core.executor import Running
 from mlbench_core.results.compared import by_turn
@@ -109,20 +110,10 @@ def by_hand(pair: Pair, timing: Timing, workers: Workers) -> Running[list[list[f
             start_new_session=True,  # as workers are: the scheduler may share CPUs out by session
         ) as process,
     ):
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            for line in process.stdout:
-                if line == "turn\n":
-                    yield
-                    process.stdin.write("go\n")
-                    process.stdin.flush()
-                elif line.startswith('{"turns"'):
-                    turns: list[list[float]] = json.loads(line)["turns"]
-                    return turns
+            return (yield from values_by_turn(process))
         finally:
             process.kill()
-    raise RuntimeError(f"{script.name} printed no values: see {log.name}")
 
 
 def by_harness(pair: Pair, timing: Timing, workers: Workers) -> Running[list[list[float]]]:

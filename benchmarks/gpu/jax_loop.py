@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 
 from benchmarks.gpu import common
+from benchmarks.handwritten.common import measure
 
 HALF = jnp.bfloat16
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}
@@ -168,7 +169,7 @@ def main() -> None:
         )
         for _ in range(common.RING)
     ]
-    common.measure(job, train(job, model, batches))
+    measure(job, train(job, model, batches), sum(p.size for p in jax.tree.leaves(nnx.state(model, nnx.Param))))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from attrs import evolve, frozen
 
 from benchmarks.gpu.common import BERT_CLASSES, IMAGE, IMAGE_CLASSES, Job
 from benchmarks.tables import table
+from benchmarks.turns import values_by_turn
 from mlbench_core.data import prepare
 from mlbench_core.executor import Running, Setting, record_of, trial_request
 from mlbench_core.executors import local
@@ -86,7 +87,10 @@ PAIRS = (
 def started(pair: Pair, logs: Path) -> Iterator[subprocess.Popen[str]]:
     """The process of a loop by hand, which compiles while the worker does."""
     values = TURNS * max(1, round(TURN_S / VALUE_S))
-    job = Job(pair.model, pair.batch_size, pair.length, pair.steps, values, TURN_S)
+    job = Job(
+        model=pair.model, batch_size=pair.batch_size, length=pair.length, warmup_steps=2 * pair.steps,
+        steps_per_value=pair.steps, values=values, turn_seconds=TURN_S,
+    )  # fmt: skip
     command = [sys.executable, "-m", f"benchmarks.gpu.{SCRIPTS[pair.framework]}", json.dumps(vars(job))]
     environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     with (logs / f"{pair.name} by hand.log").open("w") as log:
@@ -98,21 +102,6 @@ def started(pair: Pair, logs: Path) -> Iterator[subprocess.Popen[str]]:
         finally:
             process.kill()
             process.wait()
-
-
-def by_hand(process: subprocess.Popen[str]) -> Running[list[list[float]]]:
-    """The values by turn; yields when it has had its turn."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line == "turn\n":
-            yield
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        elif line.startswith('{"turns"'):
-            turns: list[list[float]] = json.loads(line)["turns"]
-            return turns
-    raise RuntimeError("the loop by hand printed no values: see its log")
 
 
 def by_harness(pair: Pair, registry: Registry, logs: Path) -> Running[list[list[float]]]:
@@ -156,7 +145,7 @@ def by_harness(pair: Pair, registry: Registry, logs: Path) -> Running[list[list[
 def block(pair: Pair, registry: Registry, logs: Path) -> dict[str, list[list[float]]]:
     """Both arms in turns, the worker first: the values by turn of each."""
     with started(pair, logs) as process:
-        running = {by_harness(pair, registry, logs): "harness", by_hand(process): "hand"}
+        running = {by_harness(pair, registry, logs): "harness", values_by_turn(process): "hand"}
         return {running[one]: turns for one, turns in run_in_turns(running)}
 
 

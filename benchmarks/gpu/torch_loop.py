@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from benchmarks.gpu import common
+from benchmarks.handwritten.common import measure
 
 
 def made(job: common.Job, device: torch.device) -> tuple[torch.nn.Module, torch.optim.Optimizer, list[Any]]:
@@ -65,7 +66,7 @@ def main() -> None:
             optimizer.zero_grad()
         torch.cuda.synchronize()
 
-    common.measure(job, run)
+    measure(job, run, sum(p.numel() for p in model.parameters()))
 
 
 if __name__ == "__main__":

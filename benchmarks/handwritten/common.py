@@ -13,8 +13,18 @@ from typing import Any
 LEARNING_RATE = {"mlp": 2**-5, "resnet18": 2**-9, "bert-mini": 2**-12}
 
 
-@dataclass(frozen=True)
-class Job:
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How a process measures: steps to warm up, k steps in a value, so many values, in turns of so many seconds; 0: in one."""
+
+    warmup_steps: int
+    steps_per_value: int
+    values: int
+    turn_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Timing):
     """One measurement, as it stands in the JSON argument.
 
     batches: an .npz file of x (batches, batch size, ...), float32 or int32 token ids, and y (batches, batch size), int32.
@@ -27,11 +37,7 @@ class Job:
     input_shape: list[int]
     num_classes: int
     threads: int
-    warmup_steps: int
-    steps_per_value: int
-    values: int
     vocabulary: int | None = None
-    turn_seconds: float = 0.0
 
 
 def prepare(**variables: str) -> list[Job]:
@@ -63,7 +69,7 @@ def batches(job: Job) -> list[tuple[Any, Any]]:
         return list(zip(held["x"], held["y"], strict=True))
 
 
-def measure(job: Job, run: Callable[[int], None], num_parameters: int) -> None:
+def measure(job: Timing, run: Callable[[int], None], num_parameters: int) -> None:
     """Times `run`, which does that many steps and waits for the device once, and prints the job's line.
 
     With `turn_seconds`, says "turn" and waits for a line on standard input before the first value and whenever they are over;

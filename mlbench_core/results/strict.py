@@ -234,7 +234,7 @@ def _hasten(converter: cattrs.Converter) -> None:
 
 @cache
 def _converter(*, careful: bool) -> cattrs.Converter:
-    """Made when first it is asked for: each takes a hundredth of a second."""
+    """Made when first it is asked for: each takes some milliseconds."""
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=careful)
     for kind in (int, str, bool):
         converter.register_structure_hook(kind, _scalar(kind))

@@ -12,24 +12,19 @@ In your package's tests::
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbench_core.architecture import Architecture, Loss, initial_weights
+from mlbench_core.architecture import Loss
 from mlbench_core.installed import REFERENCE
-from mlbench_core.plugins import Framework, build_architecture, build_loss, register_lowerings
-from mlbench_core.reference import plugin as reference
+from mlbench_core.plugins import build_loss, register_lowerings
 from mlbench_core.reference.losses import make_loss
-from mlbench_core.testing.models import verified
-from mlbench_core.testing.parent import DescriptorConformance
-from mlbench_core.trial import ModelSource, Plan
+from mlbench_core.testing.trained import BATCH, CLASSES, STEPS, TrainedWith
+from mlbench_core.trial import ModelSource
 from mlbench_core.verify.samples import learnable_batch
-from mlbench_core.verify.twin import twin
 
-BATCH, CLASSES, STEPS = 16, 10, 50
-"""Of training on one batch, where any loss that goes down at all has gone down."""
 STEP, SLOPE = 1e-5, 1e-6
 """A central difference over STEP is off by rounding, 1e-16 / STEP, and by the third derivative times STEP squared; a wrong
 factor or a forgotten term is off by its whole size."""
@@ -37,13 +32,9 @@ MEAN = 1e-12
 """Of two sums of the same 32 float64 numbers."""
 
 
-class LossConformance(DescriptorConformance):
+class LossConformance(TrainedWith):
     """model: the import string of the factory of the model that it is tried on, for samples of `shape`. frameworks: the names
     of those, installed here, in which training with it is to be verified against the reference."""
-
-    model: ClassVar[str] = "mlbench_core.models.mlp:mlp"
-    shape: ClassVar[tuple[int, ...]] = (16,)
-    frameworks: ClassVar[tuple[str, ...]] = (REFERENCE,)
 
     @classmethod
     def functions(cls) -> list[str]:
@@ -55,15 +46,15 @@ class LossConformance(DescriptorConformance):
         return ModelSource(cls.model, loss=cls.descriptor.source)
 
     @classmethod
-    def architecture(cls) -> Architecture:
-        """The same."""
-        return build_architecture(cls.source(), cls.shape, CLASSES)
+    def built(cls) -> Loss:
+        """What the descriptor's function makes, anew."""
+        return build_loss(cls.descriptor.source)
 
     @classmethod
     def value(cls, logits: npt.NDArray[Any], labels: npt.NDArray[np.int32]) -> tuple[float, npt.NDArray[Any]]:
         """The reference's loss of these logits, and its gradient by them."""
         register_lowerings(cls.source(), REFERENCE)
-        loss, gradient = make_loss(build_loss(cls.descriptor.source))(logits.copy(), labels)
+        loss, gradient = make_loss(cls.built())(logits.copy(), labels)
         return float(loss), gradient
 
     @staticmethod
@@ -71,14 +62,6 @@ class LossConformance(DescriptorConformance):
         """Random ones, in float64, and labels."""
         random = np.random.default_rng(seed)
         return 2 * random.standard_normal((BATCH, CLASSES)), random.integers(0, CLASSES, BATCH).astype(np.int32)
-
-    def test_the_function_makes_a_loss_and_the_same_again(self) -> None:
-        one, two = build_loss(self.descriptor.source), build_loss(self.descriptor.source)
-        assert isinstance(one, Loss)
-        assert one == two, "the function makes another loss at each call: take chance and time out of it"
-        assert one.name == self.descriptor.name, (
-            f"its loss is called {one.name!r}, and its descriptor {self.descriptor.name!r}"
-        )
 
     def test_its_gradient_is_its_slope(self) -> None:
         """In NumPy, logit by logit: the frameworks differentiate by themselves, and are compared with this."""
@@ -111,26 +94,11 @@ class LossConformance(DescriptorConformance):
     def test_it_learns(self) -> None:
         """That a smaller loss is a better model: more samples are told right after training on them."""
         architecture = self.architecture()
-        framework = Framework(reference, "the reference", REFERENCE)
-        plan = Plan(
-            device="cpu", precision="fp64", execution="eager", batch_size=BATCH, optimizer=architecture.optimizer,
-            loss=architecture.loss, threads=1, seed=0, task="train",
-        )  # fmt: skip
-        batch, weights = learnable_batch(architecture, BATCH, 0), initial_weights(architecture, 0)
-        with twin(framework, self.source(), architecture, weights, plan) as made:
+        batch = learnable_batch(architecture, BATCH, 0)
+        with self.session(architecture) as made:
             before = float(np.mean(made.infer(batch).argmax(1) == batch.y))
             losses = [made.train(batch) for _ in range(STEPS)]
             after = float(np.mean(made.infer(batch).argmax(1) == batch.y))
         assert np.all(np.isfinite(losses)), f"in {STEPS} steps the loss became {losses[-1]}"
         assert losses[-1] < losses[0], f"in {STEPS} steps on one batch the loss went from {losses[0]} to {losses[-1]}"
         assert after > before, f"in {STEPS} steps on one batch the share of right answers went from {before} to {after}"
-
-    def test_parity(self) -> None:
-        """The ladder of `mlbench verify`, in a worker for each framework."""
-        architecture = self.architecture()
-        wrong = [
-            f"{name}: {why}"
-            for name in self.frameworks
-            if (why := verified(name, self.descriptor.name, self.source(), architecture))
-        ]
-        assert not wrong, "; ".join(wrong)

@@ -105,7 +105,9 @@ def test_the_learning_rates_are_the_architectures(architectures: dict[str, Archi
 @pytest.mark.parametrize("task", ["train", "infer"])
 def test_both_arms_have_the_same_batches(task: Task, common: ModuleType, tmp_path: Path) -> None:
     workers = Workers(tmp_path)
-    held = common.batches(common.Job("mlp", task, str(workers.ring("mlp", task)), [64], 10, **QUICK))
+    ring = str(workers.ring("mlp", task))
+    job = common.Job(model="mlp", task=task, batches=ring, input_shape=[64], num_classes=10, **QUICK)
+    held = common.batches(job)
     arrays = workers.arrays("mlp")
     x, y = (arrays.x_train, arrays.y_train) if task == "train" else (arrays.x_val, arrays.y_val)
     assert len(held) == (RING if task == "train" else 8 * RING)

@@ -125,9 +125,7 @@ def test_no_text_is_small_or_over_another(results: Results, name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_are_anybodys_text(name: str) -> None:
     found = charts(
-        made(
-            frameworks=[name, "b"], models=[name], batch_sizes=[32, 64], blocks=2, precisions=["fp32", "bf16"], values=9
-        )
+        made(frameworks=[name, "b"], models=[name], batch_sizes=[32, 64], blocks=2, precisions=["fp32", "bf16"])
     )
     for chart in found:
         if chart.svg is None:

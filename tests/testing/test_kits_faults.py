@@ -218,7 +218,7 @@ LOSS_TESTS = {
     "Overflows": ("descriptor('faults:overflows')", {"test_large_logits": "overflow encountered in exp|loss inf"}),
     "Astray": ("descriptor('faults:astray')", {"test_it_learns": "the share of right answers went from"}),
     "OtherName": ("descriptor('faults:other_name')", {"test_the_function": "called 'y', and its descriptor 'x'"}),
-    "Chance": ("descriptor('faults:chance')", {"test_the_function": "makes another loss at each call"}),
+    "Chance": ("descriptor('faults:chance')", {"test_the_function": "makes another one at each call"}),
 }
 
 REPORTERS = """

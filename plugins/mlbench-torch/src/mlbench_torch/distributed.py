@@ -31,7 +31,7 @@ from mlbench_core.trial import Plan
 from mlbench_torch.loss import make_loss
 from mlbench_torch.lowering import Model
 from mlbench_torch.optimizer import make_optimizer
-from mlbench_torch.ranks import Member, join_nodes, sized, team_of
+from mlbench_torch.ranks import Member, join_nodes, sized, team_of, watched
 from mlbench_torch.training import Placed
 
 
@@ -74,11 +74,11 @@ class Leader(Member):
         while self._gone:
             self.team.tell("drop", self.id, self._gone.pop())
 
+    @watched
     def train_step(self, batch: Any) -> Tensor:
         """One update by all ranks; the loss over the whole batch."""
         self.team.tell("step", self.id, batch.number)
-        with self.team.watched():
-            return super().train_step(batch.share)
+        return super().train_step(batch.share)
 
     def infer(self, batch: Any) -> Tensor:
         """Logits of the whole batch, by rank 0."""

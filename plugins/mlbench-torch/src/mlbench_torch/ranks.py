@@ -16,12 +16,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -48,6 +48,22 @@ LOST = 70
 FOLLOW = "import sys; sys.path[:] = {path!r}; from mlbench_torch.ranks import follow; follow({fd}, {rank})"
 
 Shares = dict[int, Placed]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def watched(needs_others: Callable[P, T]) -> Callable[P, T]:
+    """For what needs the other ranks: if one is gone, the worker ends by that, not by what then fails here."""
+
+    @wraps(needs_others)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return needs_others(*args, **kwargs)
+        except (OSError, EOFError, RuntimeError):
+            time.sleep(GRACE_S)  # `Team._watch` ends the worker meanwhile, if that is why
+            raise
+
+    return call
 
 
 class Member(Session):
@@ -172,15 +188,7 @@ class Team:
             sys.stderr.flush()
             os._exit(LOST)
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """For what needs the other ranks: if one is gone, the worker ends by that, not by what then fails here."""
-        try:
-            yield
-        except (OSError, EOFError, RuntimeError):
-            time.sleep(GRACE_S)  # `_watch` ends the worker meanwhile, if that is why
-            raise
-
+    @watched
     def tell(self, *message: Any) -> None:
         """Sends a message to all others. Raises UnsupportedError for a model that cannot be sent."""
         try:
@@ -188,20 +196,19 @@ class Team:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             why = f"the model cannot be sent to the other devices' processes: {error}"
             raise UnsupportedError(f"pytorch: {why}") from None
-        with self.watched():
-            for pipe in self._pipes:
-                pipe.send_bytes(data)
+        for pipe in self._pipes:
+            pipe.send_bytes(data)
 
+    @watched
     def tell_each(self, messages: list[tuple[Any, ...]]) -> None:
         """Sends each of the others its own."""
-        with self.watched():
-            for pipe, message in zip(self._pipes, messages, strict=True):
-                pipe.send_bytes(pickle.dumps(message))
+        for pipe, message in zip(self._pipes, messages, strict=True):
+            pipe.send_bytes(pickle.dumps(message))
 
+    @watched
     def answers(self) -> list[Any]:
         """What each of the others answers to the last message."""
-        with self.watched():
-            return [pickle.loads(pipe.recv_bytes()) for pipe in self._pipes]
+        return [pickle.loads(pipe.recv_bytes()) for pipe in self._pipes]
 
     def _leave(self) -> None:
         self._leaving = True
