@@ -1,6 +1,7 @@
 """The command line; a file per kind of command.
 
-Only typer is imported here; what a command needs is imported when it runs, so that `mlbench --help` answers at once.
+Only typer is imported here; what a command needs is imported when it runs, so that `mlbench --help` answers at once. Help is
+plain text: importing Rich, which would draw boxes around it, takes as long as all the rest.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Compare machine-learning frameworks on models proven identical.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.command(cls=ListCommand)(run.run)
 app.command()(resume.resume)
