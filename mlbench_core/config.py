@@ -48,6 +48,8 @@ class Config:
     """What training makes smaller; a model that a mapping does not name, and None: with its own."""
     precision: tuple[str, ...] = ("fp32",)
     execution: tuple[str, ...] = ("default",)
+    tasks: tuple[str, ...] = ("train", "infer")
+    """What is measured: training, inference, or both."""
     profile: str | None = None
     blocks: int = 1
     extend_until: ExtendUntil | None = None

@@ -10,7 +10,7 @@ from mlbench_core.config import Config
 from mlbench_core.devices import PATTERN
 from mlbench_core.entry import LABEL
 from mlbench_core.json_schema import DIALECT
-from mlbench_core.keys import EXECUTIONS, LARGEST_WHOLE, LEAST, LONGEST_S, PHASES, PRECISIONS, PROFILES
+from mlbench_core.keys import EXECUTIONS, LARGEST_WHOLE, LEAST, LONGEST_S, PHASES, PRECISIONS, PROFILES, TASKS
 from mlbench_core.nodes import MOST, WORD
 from mlbench_core.thresholds import Compare, ExtendUntil, Limits, Measure
 
@@ -29,6 +29,7 @@ MEANINGS = {
     "loss": "What training makes smaller; one, or one per model; null: each with its own, which is cross-entropy.",
     "precision": "Of products, parameters and activations, or all.",
     "execution": "How a framework runs the step, or all.",
+    "tasks": "What is measured: training, inference, or both.",
     "profile": "defaults: as each framework comes. matched: same precision, all compiled. tuned: and by its own guide.",
     "blocks": "How often every cell is repeated, in fresh processes.",
     "extend_until": "Add blocks until intervals are this narrow.",
@@ -80,6 +81,7 @@ def _keys() -> dict[str, Schema]:
         "loss": _optional(_per_model(TEXT)),
         "precision": _some({"enum": [*PRECISIONS, "all"]}),
         "execution": _some({"enum": [*EXECUTIONS, "all"]}),
+        "tasks": _some({"enum": [*TASKS]}),
         "profile": {"enum": [*PROFILES, None]},
         "blocks": _whole(1, 10_000),
         "extend_until": _optional(_settings(ExtendUntil)),

@@ -22,6 +22,7 @@ PRECISIONS = ("default", "fp32", "tf32", "bf16", "fp16", "fp64")
 ALL_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 """What `all` means for precision: those that people train in."""
 EXECUTIONS = ("default", "eager", "graph", "compiled")
+TASKS = ("train", "infer")
 PHASES = (
     "start", "setup", "first_step", "warmup", "measure", "read_back", "step_latency", "train", "evaluate", "save", "latency",
     "teardown", "peak",
@@ -271,6 +272,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "loss": _optional(_per_model(_text)),
     "precision": _list(_choice((*PRECISIONS, "all"), "precision"), "[fp32]"),
     "execution": _list(_choice((*EXECUTIONS, "all"), "execution"), "[default]"),
+    "tasks": _list(_choice(TASKS, "task"), "[train, infer]"),
     "profile": _optional(_choice(tuple(PROFILES), "profile")),
     "blocks": _whole(1, 10_000),
     "extend_until": _optional(_settings(ExtendUntil)),

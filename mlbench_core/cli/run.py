@@ -30,6 +30,7 @@ def run(
     batch_sizes: Annotated[List, typer.Option(help="Training batch sizes, or auto: the largest that fits.")] = None,
     precision: Annotated[List, typer.Option(help="fp32 tf32 bf16 fp16 fp64, or all.")] = None,
     execution: Annotated[List, typer.Option(help="default eager graph compiled, or all.")] = None,
+    tasks: Annotated[List, typer.Option(help="train infer, or one of them.")] = None,
     epochs: Annotated[str | None, typer.Option(help="Epochs of real training.")] = None,
     dataset: Annotated[
         str | None,
@@ -77,6 +78,7 @@ def run(
         "batch_sizes": split(batch_sizes),
         "precision": split(precision),
         "execution": split(execution),
+        "tasks": split(tasks),
         "num_epochs": epochs,
         "dataset": dataset,
         "data_dir": data_dir,

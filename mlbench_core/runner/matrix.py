@@ -94,8 +94,10 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
         samples = AUTO if isinstance(batch_size, str) else batch_size
         devices = number_of(device) * config.num_nodes
         samples *= devices if config.batch_per_device else 1
-        tasks: list[tuple[Task, int, int]] = [("train", samples, each.num_epochs)]
-        if devices == 1:  # several devices share a batch in training; a query is answered by one
+        tasks: list[tuple[Task, int, int]] = []
+        if "train" in config.tasks:
+            tasks.append(("train", samples, each.num_epochs))
+        if "infer" in config.tasks and devices == 1:  # several share a batch in training; a query is answered by one
             tasks.append(("infer", config.inference_batch_size, 0))
         for task, size, num_epochs in tasks:
             trial = Trial(
@@ -121,7 +123,8 @@ def expand(config: Config, registry: Registry, around: Surroundings, skip: tuple
             )
             first[trial] = None
     if not first:
-        raise ConfigError(f"nothing is left to run of all that was asked for; not offered: {said(planned)}")
+        why = said(planned) or "inference on several devices: a query is answered by one"
+        raise ConfigError(f"nothing is left to run of all that was asked for; not offered: {why}")
     trials = [trial for block in range(config.blocks) for trial in block_of(first, block)]
     return Matrix(trials, {entry.shown: entry for entry in entries}, said(planned), faults)
 

@@ -50,6 +50,17 @@ def test_every_combination_is_there_once(registry: Registry) -> None:
     assert len({t.key for t in found}) == len(found)
 
 
+@pytest.mark.parametrize("task", ["train", "infer"])
+def test_one_task_alone(registry: Registry, task: str) -> None:
+    both, one = trials(registry, models=["mlp"]), trials(registry, models=["mlp"], tasks=[task])
+    assert one == [trial for trial in both if trial.task == task]
+
+
+def test_inference_alone_on_several_devices_is_nothing(registry: Registry) -> None:
+    with pytest.raises(MlbenchError, match=r"inference on several devices: a query is answered by one$"):
+        trials(registry, frameworks=["numpy"], devices=["cpu*2"], tasks=["infer"])
+
+
 def test_every_block_holds_every_cell_in_its_own_order(registry: Registry) -> None:
     found = trials(registry, models=["mlp", "cnn"], batch_sizes=[1, 2, 4, 8], blocks=3)
     assert [t.block for t in found] == sorted(t.block for t in found)

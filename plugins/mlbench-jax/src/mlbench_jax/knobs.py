@@ -42,7 +42,8 @@ def read(session: Session) -> dict[str, str]:
 
 
 def products(session: Session) -> dict[str, str]:
-    """The types and precisions that the matrix products and convolutions of the model's forward pass carry.
+    """The types and precisions that the matrix products and convolutions of the model's forward pass carry, and whether its
+    attention is cuDNN's.
 
     HIGHEST is float32 in full, HIGH and DEFAULT let a GPU use TF32; they say nothing of 16-bit and 64-bit operands.
     """
@@ -58,6 +59,8 @@ def products(session: Session) -> dict[str, str]:
             precision = equation.params["precision"]
             chosen = precision if isinstance(precision, tuple) else (precision,)
             found["product_precision"] |= {getattr(one, "name", str(one)) for one in chosen}
+        elif equation.primitive.name.startswith("dot_product_attention"):
+            found["attention"] = {"cudnn"}
     return {name: " ".join(sorted(values)) for name, values in found.items()}
 
 

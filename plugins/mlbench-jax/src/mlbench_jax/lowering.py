@@ -57,12 +57,14 @@ class NnxSite(Site[nnx.Variable[Any]]):
     """A site that also says in which types a layer computes (`dtype`) and keeps its parameters (`param_dtype`).
 
     rngs: where modules take random keys from, seeded with the plan's seed. platform: of the session's device, "cpu" or another.
+    tuned: the plan's.
     """
 
     dtype: Any
     param_dtype: Any
     rngs: nnx.Rngs
     platform: str
+    tuned: bool
 
     @property
     def types(self) -> dict[str, Any]:
@@ -93,6 +95,7 @@ def build(architecture: Architecture, plan: Plan) -> Model:
             param_dtype=precision.dtype,
             rngs=nnx.Rngs(plan.seed),
             platform=placement.devices[0].platform,
+            tuned=plan.tuned,
         )
         root = lower(architecture.root, site)
     module = root if isinstance(root, nnx.Module) else nnx.Sequential(root)
@@ -242,7 +245,8 @@ def _(layer: SegmentEmbedding, site: NnxSite) -> Part:
 @lower.register
 def _(layer: SelfAttention, site: NnxSite) -> Part:
     linear = partial(nnx.Linear, kernel_init=ZEROS, rngs=site.rngs, **site.types)
-    attend = partial(modules.attention(site.dtype, site.platform), is_causal=layer.causal)
+    fused = site.tuned and modules.has_fused_attention(site.dtype, site.platform, site.shape[-1] // layer.heads)
+    attend = partial(modules.attention(site.dtype, site.platform, fused), is_causal=layer.causal)
     attention = modules.SelfAttention(site.shape[-1], layer.heads, linear, attend)
     for part in ("query", "key", "value", "output"):
         site.bind(f"{part}.kernel", getattr(attention, part).kernel)

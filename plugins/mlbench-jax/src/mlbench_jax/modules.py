@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -107,14 +108,22 @@ class SelfAttention(nnx.Module):
         return mixed
 
 
-def attention(dtype: Any, platform: str) -> Callable[..., Any]:
+def attention(dtype: Any, platform: str, fused: bool) -> Callable[..., Any]:
     """JAX's own attention where it does what it should for that type on that platform, else `plain_attention`.
 
     JAX's own takes its softmax in float32 even in float64, and asks for a float16 product that XLA's CPU lacks.
-    nnx.MultiHeadAttention calls it, and so has the same faults.
+    nnx.MultiHeadAttention calls it, and so has the same faults. fused: by cuDNN, in one kernel.
     """
     faulty = dtype == jnp.float64 or (dtype == jnp.float16 and platform == "cpu")
-    return plain_attention if faulty else jax.nn.dot_product_attention
+    if faulty:
+        return plain_attention
+    return partial(jax.nn.dot_product_attention, implementation="cudnn") if fused else jax.nn.dot_product_attention
+
+
+def has_fused_attention(dtype: Any, platform: str, size: int) -> bool:
+    """Whether cuDNN's attention takes heads of that size: a multiple of 8 up to 128 (256 from Hopper on), in 16 bits: so say
+    the checks in jax/_src/cudnn/fused_attention_stablehlo.py."""
+    return platform == "gpu" and jnp.dtype(dtype).itemsize == 2 and size % 8 == 0 and size <= 128
 
 
 def plain_attention(query: jax.Array, key: jax.Array, value: jax.Array, is_causal: bool = False) -> jax.Array:

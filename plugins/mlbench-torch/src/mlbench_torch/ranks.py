@@ -71,7 +71,7 @@ class Member(Session):
 
     def __init__(self, model: Model, weights: Weights, plan: Plan, rank: int) -> None:
         super().__init__(model, weights, plan, rank)
-        self.norms = synchronize(self.module, self.device)
+        self.norms = synchronize(self.module, self.device, plan.execution)
         self.processes = world(plan)
         ids = [rank] if self.device.type == "cuda" else None
         # Buffers are not sent around: synchronised statistics are the same everywhere.

@@ -1,7 +1,7 @@
 """BatchNorm whose statistics are over the whole batch, where several processes have a share of it each.
 
-On GPUs this is PyTorch's own SyncBatchNorm. That one refuses a CPU, so there the same arithmetic is written out: it serves
-tests of parity, not speed.
+On GPUs this is PyTorch's own SyncBatchNorm. That one refuses a CPU, and the compiler cannot look into it: each ends a graph. So
+there the same arithmetic is written out, around a sum over all processes that the compiler takes as it is.
 """
 
 from __future__ import annotations
@@ -18,36 +18,38 @@ from mlbench_core.errors import UnsupportedError
 from mlbench_torch.modules import BatchNormLastAxis
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over all processes of a group, with that of the gradients on the way back."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, group: Any) -> Tensor:
-        ctx.group = group
-        total = value.clone()
-        dist.all_reduce(total, group=group)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        total = gradient.clone()
-        dist.all_reduce(total, group=ctx.group)
-        return total, None
-
-
-def _sum(value: Tensor, group: Any) -> Tensor:
-    total: Tensor = _Sum.apply(value, group)  # type: ignore[no-untyped-call]
+@torch.library.custom_op("mlbench::sum_over_processes", mutates_args=(), schema="(Tensor value) -> Tensor")
+def sum_over_processes(value: Tensor) -> Tensor:
+    """The sum over all processes, the same in each; that of the gradients on the way back."""
+    total = value.clone()
+    dist.all_reduce(total)
     return total
 
 
-class OnCpu(nn.BatchNorm2d):
-    """Any of PyTorch's BatchNorm modules, synchronised on CPUs. x: (batch, channels, ...)."""
+@sum_over_processes.register_fake
+def _(value: Tensor) -> Tensor:
+    return torch.empty_like(value)
+
+
+def _backward(_context: Any, gradient: Tensor) -> Tensor:
+    total: Tensor = sum_over_processes(gradient.contiguous())
+    return total
+
+
+sum_over_processes.register_autograd(_backward)
+
+
+class Written(nn.BatchNorm2d):
+    """Any of PyTorch's BatchNorm modules, synchronised in plain operations. x: (batch, channels, ...), as many in every
+    process; 16-bit values are averaged in float32.
+
+    process_group: of this process alone, where it works for itself; else None.
+    """
 
     process_group: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
-        size = dist.get_world_size(self.process_group)
-        if not self.training or size == 1:
+        if not self.training or self.process_group is not None:
             return F.batch_norm(
                 x,
                 self.running_mean,
@@ -60,14 +62,13 @@ class OnCpu(nn.BatchNorm2d):
             )
         axes = [axis for axis in range(x.dim()) if axis != 1]
         shape = [1, -1] + [1] * (x.dim() - 2)
-        n = size * x.numel() // x.shape[1]
-        mean = _sum(x.sum(axes), self.process_group) / n
-        centred = x - mean.view(shape)
-        variance = _sum((centred * centred).sum(axes), self.process_group) / n
+        wide = x.float() if x.dtype.itemsize == 2 else x
+        mean, variance = _over_processes(*reversed(torch.var_mean(wide, axes, correction=0)))
+        n = dist.get_world_size() * x.numel() // x.shape[1]
         self._keep(mean.detach(), variance.detach() * (n / (n - 1)))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        normalised: Tensor = centred * scale.view(shape) + self.bias.view(shape)
-        return normalised
+        normalised = (wide - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+        return normalised.to(x.dtype)
 
     def _keep(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None
@@ -78,7 +79,17 @@ class OnCpu(nn.BatchNorm2d):
         self.running_var.lerp_(variance, self.momentum or 0.0)
 
 
-class OnCpuLastAxis(OnCpu):
+def _over_processes(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Those over the shares of all processes, from those over this one's. Every mean is looked at by itself, so that nothing
+    cancels: the mean of the squares less the square of the mean would lose digits."""
+    own, rank = torch.stack([mean, variance]), dist.get_rank()
+    places = [own if other == rank else torch.zeros_like(own) for other in range(dist.get_world_size())]
+    means, variances = sum_over_processes(torch.stack(places)).unbind(1)
+    middle = means.mean(0)
+    return middle, (variances + (means - middle).square()).mean(0)
+
+
+class WrittenLastAxis(Written):
     """The same over every axis but the last."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,19 +105,19 @@ class LastAxis(nn.SyncBatchNorm):
         return super().forward(x.flatten(0, -2)).view_as(x)
 
 
-def synchronize(module: nn.Module, device: torch.device) -> list[nn.Module]:
+def synchronize(module: nn.Module, device: torch.device, execution: str) -> list[nn.Module]:
     """Makes every BatchNorm of the module a synchronised one, in place, and returns them.
 
     In place, by its class: a model's bindings, and modules that hold others in tuples, keep pointing at the same objects.
     Raises UnsupportedError for one of a third party's, whose arithmetic is not known here.
     """
     found = [each for each in module.modules() if isinstance(each, _BatchNorm)]
-    on_gpu = device.type == "cuda"
+    written = device.type != "cuda" or execution == "compiled"
     for each in found:
         if type(each) is BatchNormLastAxis:
-            each.__class__ = LastAxis if on_gpu else OnCpuLastAxis  # type: ignore[assignment]
+            each.__class__ = WrittenLastAxis if written else LastAxis  # type: ignore[assignment]
         elif type(each) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-            each.__class__ = nn.SyncBatchNorm if on_gpu else OnCpu
+            each.__class__ = Written if written else nn.SyncBatchNorm
         else:
             raise UnsupportedError(
                 f"pytorch: {type(each).__name__} has no form that is synchronised over several devices"
