@@ -22,7 +22,12 @@ class Format(StrEnum):
 
 
 def report(
-    results: Annotated[Path, typer.Option(help="A results file, or the folder of a run.")],
+    results: Annotated[
+        list[Path],
+        typer.Option(
+            help="A results file, or the folder of a run; repeated for runs that share a matrix between them."
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     title: Annotated[str | None, typer.Option(help="Its title; else the frameworks' names.")] = None,
     format_: Annotated[
@@ -33,11 +38,13 @@ def report(
     """Write a report of a run: who is ahead, how sure that is, what to distrust, and every figure behind it."""
     from mlbench_core.errors import ResultsError
     from mlbench_core.report.headline import title_of
+    from mlbench_core.results.joined import joined
     from mlbench_core.results.storage import NAME, load
 
     gc.set_threshold(GARBAGE)
-    found = load(results)
-    source = results / NAME if results.is_dir() else results
+    found = joined([load(path) for path in results])
+    files = [path / NAME if path.is_dir() else path for path in results]
+    source = files[0] if len(files) == 1 else None  # beside which logs lie
     name = title_of(found) if title is None else title
     try:
         if format_ is Format.HTML:

@@ -53,7 +53,8 @@ def test_every_combination_is_there_once(registry: Registry) -> None:
 @pytest.mark.parametrize("task", ["train", "infer"])
 def test_one_task_alone(registry: Registry, task: str) -> None:
     both, one = trials(registry, models=["mlp"]), trials(registry, models=["mlp"], tasks=[task])
-    assert one == [trial for trial in both if trial.task == task]
+    assert len(one) == 2  # frameworks
+    assert set(one) == {trial for trial in both if trial.task == task}
 
 
 def test_inference_alone_on_several_devices_is_nothing(registry: Registry) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 LOSING_ONE = """
 import os, signal
 import numpy as np, psutil
@@ -98,3 +100,47 @@ def test_the_other_ranks_have_a_third_partys_loss_too(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     own, twice = map(float, run.stdout.split())
     assert abs(twice - 2 * own) < 1e-12 * own
+
+
+COMPILED = """
+import numpy as np
+from mlbench_core.architecture import (
+    Activation, Architecture, BatchNorm, Conv2D, Dense, Flatten, Optimizer, Sequential, initial_weights
+)
+from mlbench_core.hookspecs import Batch
+from mlbench_core.trial import Plan
+from mlbench_torch import plugin
+
+layers = [Conv2D(4, 3), BatchNorm(), Activation("relu"), Flatten(), Dense(8), BatchNorm(), Dense(3)]
+architecture = Architecture(
+    name="normed", root=Sequential(layers), input_shape=(6, 6, 1), num_classes=3,
+    optimizer=Optimizer(name="sgd", learning_rate=0.1, momentum=0.9),
+)
+random = np.random.default_rng(0)
+batches = [
+    Batch(random.standard_normal((8, 6, 6, 1)).astype(np.float32), random.integers(0, 3, 8).astype(np.int32))
+    for _ in range(5)
+]
+for device, execution in (("cpu", "eager"), ("cpu*2", "compiled")):
+    plan = Plan(
+        device=device, precision="fp64", execution=execution, batch_size=8, optimizer=architecture.optimizer, threads=2, seed=0,
+        task="train",
+    )
+    session = plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
+    steps = [float(session.train_step(session.place(batch))) for batch in batches]
+    found = [*steps, *(float(np.abs(value).sum()) for value in session.read_weights().values())]
+    print(*found)
+    print(session.compilations())
+    plugin.close_session(session)
+"""
+
+
+@pytest.mark.long
+def test_batch_norm_over_two_processes_is_one_graph_and_what_one_process_has() -> None:
+    """Float64 both times, so what differs is the order of sums; the graph has no break at a BatchNorm."""
+    run = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
+    alone, _, together, graphs = run.stdout.splitlines()
+    one, two = ([float(value) for value in line.split()] for line in (alone, together))
+    assert two == pytest.approx(one, rel=1e-12)
+    assert int(graphs) == 1

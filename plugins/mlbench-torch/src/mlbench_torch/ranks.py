@@ -37,7 +37,7 @@ from mlbench_core.trial import Plan
 from mlbench_torch import settings
 from mlbench_torch.lowering import Model
 from mlbench_torch.synchronized import synchronize
-from mlbench_torch.training import Placed, Session, wrapped
+from mlbench_torch.training import Placed, Session, executed, narrowed
 
 PATIENCE = timedelta(minutes=10)
 """For what the processes do together; the trial's own time limit is what ends one that hangs."""
@@ -74,9 +74,12 @@ class Member(Session):
         self.norms = synchronize(self.module, self.device, plan.execution)
         self.processes = world(plan)
         ids = [rank] if self.device.type == "cuda" else None
-        # Buffers are not sent around: synchronised statistics are the same everywhere.
-        together = DistributedDataParallel(self.module, ids, broadcast_buffers=False, gradient_as_bucket_view=True)
-        self.training_forward = wrapped(together, plan.execution, self.device, self.precision)
+        # Compiled within, not around: the compiler gives up on DistributedDataParallel's own forward pass, and then compiles no
+        # container of PyTorch's, such as an nn.Sequential, that it wraps. Buffers are not sent around: synchronised statistics
+        # are the same everywhere.
+        module = executed(self.module, plan.execution)
+        together = DistributedDataParallel(module, ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+        self.training_forward = narrowed(together, self.device, self.precision)
 
     def train_step(self, batch: Placed) -> Tensor:
         """One update on this rank's share; the loss over the whole batch."""

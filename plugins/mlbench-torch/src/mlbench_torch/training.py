@@ -62,7 +62,7 @@ class Session:
             for parameter in model.architecture.parameters()
             if parameter.trainable
         ]
-        self.forward = wrapped(self.module, plan.execution, self.device, self.precision)
+        self.forward = narrowed(executed(self.module, plan.execution), self.device, self.precision)
         self.training_forward = self.forward
         self.inferring = False
         self.loss = _loss(plan, self.precision)
@@ -251,13 +251,17 @@ def _image_to_tree(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1) if x.dim() == 4 else x
 
 
-def wrapped(
-    module: nn.Module, execution: str, device: torch.device, precision: Precision
-) -> Callable[[Tensor], Tensor]:
-    """The module's forward pass as the plan executes it, in the types that the precision asks for."""
+def executed(module: nn.Module, execution: str) -> nn.Module:
+    """The module as the plan executes it, with the same parameters."""
+    if execution != "compiled":
+        return module
     # One graph per batch shape. By default PyTorch answers the second shape with a graph for any, which would then
     # serve the first shape too, and not as fast.
-    run: Callable[[Tensor], Tensor] = torch.compile(module, dynamic=False) if execution == "compiled" else module
+    return torch.compile(module, dynamic=False)  # type: ignore[return-value]  # of a module it makes a module
+
+
+def narrowed(run: Callable[[Tensor], Tensor], device: torch.device, precision: Precision) -> Callable[[Tensor], Tensor]:
+    """A forward pass in the types that the precision asks for."""
     if precision.autocast is None:
         return run
     autocast = torch.autocast(device.type, precision.autocast)
