@@ -38,11 +38,11 @@ def report(
     """Write a report of a run: who is ahead, how sure that is, what to distrust, and every figure behind it."""
     from mlbench_core.errors import ResultsError
     from mlbench_core.report.headline import title_of
-    from mlbench_core.results.joined import joined
+    from mlbench_core.results.merged import merged
     from mlbench_core.results.storage import NAME, load
 
     gc.set_threshold(GARBAGE)
-    found = joined([load(path) for path in results])
+    found = merged([load(path) for path in results])
     files = [path / NAME if path.is_dir() else path for path in results]
     source = files[0] if len(files) == 1 else None  # beside which logs lie
     name = title_of(found) if title is None else title

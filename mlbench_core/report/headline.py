@@ -57,7 +57,7 @@ def headline(results: Results) -> Headline:
     counts = Counter(comparison.verdict for comparison in primary)
     return Headline(
         compared=_compared(results),
-        machines=tuple(_machine(facts) for facts in results.machines.values()),
+        machines=tuple(dict.fromkeys(_machine(facts) for facts in results.machines.values())),
         parity=_parity(results),
         answers=answers(results),
         counts=dict(sorted(counts.items())),

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from mlbench_core.cli import app
 from mlbench_core.errors import ResultsError
-from mlbench_core.results.joined import joined
+from mlbench_core.results.merged import merged
 from mlbench_core.results.storage import save
 
 
 def test_the_halves_of_a_matrix_are_all_of_it() -> None:
     mlp, resnet = made(models=["mlp"], blocks=3), made(models=["resnet18"], blocks=3)
-    both = joined([mlp, resnet])
+    both = merged([mlp, resnet])
     assert both.config["models"] == ["mlp", "resnet18"]
     assert both.rows == (*mlp.rows, *resnet.rows)
     ratios = {(c.group, c.metric, c.a, c.b): c.ratio for c in both.comparisons}
@@ -26,23 +26,23 @@ def test_the_halves_of_a_matrix_are_all_of_it() -> None:
     assert all(ratios[key].value == alone[key].value for key in alone)
     assert len(both.parity) == len(mlp.parity) + len(resnet.parity)
     assert not both.interrupted
-    assert joined([mlp, evolve(resnet, interrupted=True)]).interrupted
+    assert merged([mlp, evolve(resnet, interrupted=True)]).interrupted
 
 
 def test_one_run_is_itself() -> None:
     run = made(models=["mlp"], blocks=2)
-    assert joined([run]) is run
+    assert merged([run]) is run
 
 
 def test_two_runs_of_the_same_are_refused() -> None:
-    with pytest.raises(ResultsError, match=r"two of the results hold mlp on cpu, fp32, train: .*mlbench compare"):
-        joined([made(models=["mlp"]), made(frameworks=["numpy"], models=["mlp"])])
+    with pytest.raises(ResultsError, match=r"two of the results hold mlp: .*mlbench compare"):
+        merged([made(models=["mlp"]), made(models=["mlp", "resnet18"], precisions=["bf16"])])
 
 
 def test_runs_that_were_measured_otherwise_are_refused() -> None:
     mlp, resnet = made(models=["mlp"], blocks=2), made(models=["resnet18"], blocks=2)
     with pytest.raises(ResultsError, match=r"the results differ in seed: 0 and 1;"):
-        joined([mlp, evolve(resnet, config=resnet.config | {"seed": 1})])
+        merged([mlp, evolve(resnet, config=resnet.config | {"seed": 1})])
 
 
 def test_a_report_of_two_runs(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One Results of several runs, each of which ran other groups: a matrix that was shared between machines, cards or nights."""
+"""One Results made of several runs, each of other models: a matrix that was shared between machines, cards or nights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlbench_core.errors import ResultsError
-from mlbench_core.results.groups import Group, group_of
 from mlbench_core.results.results import Results
 
 SHARED = ("frameworks", "models", "devices", "batch_sizes", "precision", "execution", "tasks", "nodes")
@@ -14,10 +13,10 @@ SHARED = ("frameworks", "models", "devices", "batch_sizes", "precision", "execut
 must be the same."""
 
 
-def joined(runs: Sequence[Results]) -> Results:
-    """The runs as one. Only arms of the same run are compared, so all verdicts stay what they are.
+def merged(runs: Sequence[Results]) -> Results:
+    """The runs as one. What is compared (frameworks, precisions, devices) is of one model, so of one run: no verdict changes.
 
-    Raises ResultsError if two runs hold arms of the same group, which were not measured side by side, or were configured
+    Raises ResultsError if two runs hold the same model, whose trials would not have stood side by side, or were configured
     otherwise than in what they ran.
     """
     if len(runs) == 1:
@@ -29,19 +28,20 @@ def joined(runs: Sequence[Results]) -> Results:
         machines={key: facts for run in runs for key, facts in run.machines.items()},
         interrupted=any(run.interrupted for run in runs),
         parity=tuple(result for run in runs for result in run.parity),
-        parts=tuple(part for run in runs for part in run.parts),
+        parts=(
+            *runs[0].parts[:1],
+            *(part for run in runs for part in run.parts[1:]),
+        ),  # one start, and what was resumed
     )
 
 
 def _check_apart(runs: Sequence[Results]) -> None:
-    seen: dict[Group, int] = {}
+    seen: dict[str, int] = {}
     for number, run in enumerate(runs):
-        for record in run.records:
-            group = group_of(record.trial)
-            if seen.setdefault(group, number) != number:
-                what = f"{group.model} on {group.device}, {group.precision}, {group.task}"
+        for model in dict.fromkeys(record.trial.model for record in run.records):
+            if seen.setdefault(model, number) != number:
                 raise ResultsError(
-                    f"two of the results hold {what}: they are runs to compare (mlbench compare), not parts of one"
+                    f"two of the results hold {model}: they are runs to compare (mlbench compare), not parts of one"
                 )
 
 
