@@ -1,4 +1,4 @@
-"""The table of docs/how-to/gpu.md, from the results of `gpu_reference` beside it: `python -m benchmarks.gpu.reference_table`."""
+"""The table of docs/how-to/gpu.md, from the results of `gpu_reference`: `python -m benchmarks.gpu.reference_table`."""
 
 from __future__ import annotations
 
