@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mlbench_core.architecture import Architecture, Weights
+    from mlbench_core.config import Config
     from mlbench_core.finished import FinishedRun
     from mlbench_core.record import MemoryReading, Record
-    from mlbench_core.trial import Plan
+    from mlbench_core.trial import Plan, Trial
 
 hookspec = pluggy.HookspecMarker("mlbench")
 hookimpl = pluggy.HookimplMarker("mlbench")
@@ -248,6 +249,27 @@ class PluginSpec:
                 return [LossDescriptor(name="smoothed", source=LossSource("my_losses:smoothed"), description="")]
         """
         return []
+
+    @hookspec
+    def run_started(self, config: Config, trials: tuple[Trial, ...], resumed: bool) -> None:
+        """Called once at the beginning, when data and output folder are ready and nothing is verified or measured yet.
+
+        trials: what will be run, in that order; of a resumed run what is left, which may be nothing. Blocks that are added
+        later are not among them, and a batch that is still to be found (`batch_sizes: auto`) has the size 0. resumed: whether
+        an earlier run goes on; `--resume` where there is none begins one. Example::
+
+            @hookimpl
+            def run_started(trials, resumed):
+                my_chat.post(f"{'goes on' if resumed else 'begins'}: {len(trials)} trials")
+        """
+
+    @hookspec
+    def trial_started(self, trial: Trial) -> None:
+        """Called before each trial, just before its worker starts; also before one that fails without a worker.
+
+        Several may be under way, for arms take turns, and nodes work side by side. If the run is interrupted, those may have
+        no `trial_finished`.
+        """
 
     @hookspec
     def trial_finished(self, record: Record) -> None:

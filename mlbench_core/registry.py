@@ -43,7 +43,7 @@ REGISTERED: dict[str, tuple[str, type]] = {
     LOSS: ("losses", LossDescriptor),
 }
 """What plugins register: by kind, the field of `Registry`, which ends the hook's name, and the class of the descriptors."""
-AROUND = ("trial_finished", "run_finished")
+AROUND = ("run_started", "trial_started", "trial_finished", "run_finished")
 """The hooks of `PluginSpec` that register nothing."""
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class Registry:
                 continue
             try:
                 getattr(plugin.manager.hook, hook)(**values)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._silent.add((plugin.label, hook))
                 warnings.warn(
                     f"{plugin.label}: {hook} raised {in_one_line(error)}; it is not called again", stacklevel=2

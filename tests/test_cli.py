@@ -223,6 +223,12 @@ from mlbench_core.hookspecs import hookimpl
 def register_models():
     return {}
 @hookimpl
+def run_started(config):
+    raise SystemExit(3)
+@hookimpl
+def trial_started(trial):
+    return trial.no_such_field
+@hookimpl
 def trial_finished(record):
     raise ValueError("no")
 @hookimpl
@@ -238,6 +244,9 @@ def test_a_local_plugin_file_that_goes_wrong_costs_nobody(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
         "mlbench: warning: mlbenchfile.py: register_models returned a dict, not a list of ModelDescriptor; it is left out",
+        "mlbench: warning: mlbenchfile.py: run_started raised SystemExit: 3; it is not called again",
+        "mlbench: warning: mlbenchfile.py: trial_started raised AttributeError: 'Trial' object has no attribute "
+        "'no_such_field'; it is not called again",
         "mlbench: warning: mlbenchfile.py: trial_finished raised ValueError: no; it is not called again",
         "mlbench: warning: mlbenchfile.py: run_finished raised KeyError: 'nor this'; it is not called again",
     ]

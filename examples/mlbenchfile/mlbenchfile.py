@@ -1,4 +1,4 @@
-"""What mlbench finds in this folder: a model, a data set, an optimiser, and two hooks that tell what has ended."""
+"""What mlbench finds in this folder: a model, a data set, an optimiser, and four hooks that tell how a run goes on."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from mlbench_core.data import DataRequest, Dataset
 from mlbench_core.finished import FinishedRun
 from mlbench_core.hookspecs import DatasetDescriptor, ModelDescriptor, OptimizerDescriptor, hookimpl
 from mlbench_core.record import Record
-from mlbench_core.trial import ModelSource, OptimizerSource
+from mlbench_core.trial import ModelSource, OptimizerSource, Trial
 
 SAMPLES, CLASSES = 1200, 3
+LOG = Path("trials.log")
 
 
 def narrow(input_shape: Shape, num_classes: int) -> Architecture:
@@ -71,11 +72,28 @@ def register_optimizers() -> list[OptimizerDescriptor]:
     ]
 
 
+def tell(line: str) -> None:
+    """Appends to a file; it could be a message to somebody."""
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(line.strip() + "\n")
+
+
+@hookimpl
+def run_started(trials: tuple[Trial, ...], resumed: bool) -> None:
+    """How much there is to do."""
+    tell(f"the run {'goes on' if resumed else 'begins'}: {len(trials)} trials")
+
+
+@hookimpl
+def trial_started(trial: Trial) -> None:
+    """What is measured from now on."""
+    tell(f"{trial.label}: started")
+
+
 @hookimpl
 def trial_finished(record: Record) -> None:
-    """A line per trial in a file; it could be a message to somebody."""
-    with Path("trials.log").open("a", encoding="utf-8") as log:
-        log.write(f"{record.trial.label}: {record.status} {record.reason}".strip() + "\n")
+    """How that has ended."""
+    tell(f"{record.trial.label}: {record.status} {record.reason}")
 
 
 @hookimpl

@@ -30,7 +30,8 @@ def test_what_it_adds_is_listed(folder: Path) -> None:
     (plugin,) = (each for each in json.loads(mlbench(folder, "plugins", "--json"))["plugins"] if not each["version"])
     assert plugin["name"] == "mlbenchfile.py"
     assert plugin["adds"] == [
-        "model narrow", "data set spirals", "optimiser careful", "hook trial_finished", "hook run_finished",
+        "model narrow", "data set spirals", "optimiser careful",
+        "hook run_started", "hook trial_started", "hook trial_finished", "hook run_finished",
     ]  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def test_it_runs(folder: Path) -> None:
     assert {row["status"] for row in results["rows"]} == {"ok"}
     assert {row["parity"]["verdict"] for row in results["rows"]} == {"verified"}
     assert all(row["final_val_accuracy"] > 0.4 for row in results["rows"]), "three classes: guessing gives 0.33"
-    lines = (folder / "trials.log").read_text().splitlines()
-    assert sorted(line.split(": ")[1] for line in lines) == ["ok"] * 4
+    first, *lines = (folder / "trials.log").read_text().splitlines()
+    assert first == "the run begins: 4 trials"
+    assert sorted(line.split(": ")[1] for line in lines) == ["ok"] * 4 + ["started"] * 4
     assert "narrow on cpu" in (folder / "findings.txt").read_text()

@@ -106,8 +106,8 @@ class Suite:
         force: bool = False,
         strict: bool = False,
     ) -> Opened:
-        """Prepares the data and takes the output folder for the next `run`, which else does it itself; the arguments are those
-        of `run`. strict: what is written into the journal for who resumes it."""
+        """Prepares the data, takes the output folder for the next `run` and tells plugins that it starts; else `run` does so
+        itself. The arguments are those of `run`. strict: what is written into the journal for who resumes it."""
         self.registry.enter()
         how = How(resume=resume, overwrite=overwrite, retry_failed=retry_failed, force=force)
         output = Path(self.config.output)
@@ -120,6 +120,8 @@ class Suite:
         header = evolve(header, strict=strict)
         self._opened = opened = open_run(output, how, header, self._planned, self._runner.ask_named)
         self._runner.here, self._runner.machines = opened.here, dict(opened.machines)
+        left = tuple(opened.kept.left(with_batches(self._planned, opened.batches)))
+        self.registry.tell("run_started", config=self.config, trials=left, resumed=len(opened.parts) > 1)
         return opened
 
     def run(
@@ -208,12 +210,12 @@ class Suite:
         except (JournalError, ExecutorError, OSError) as error:
             # A full disk, a folder that is gone, no node left: what has ended may find a place.
             self.so_far = results(interrupted=True)
-            self._report(self.so_far, opened.folder)
+            self.rescue = write_all(self.so_far, opened.folder, self.registry)
             if isinstance(error, (JournalError, ExecutorError)):
                 raise
             raise JournalError(f"{in_one_line(error)}: the run was stopped, and what had ended is kept") from error
         found = results(interrupted)
-        self._report(found, opened.folder)
+        self.rescue = write_all(found, opened.folder, self.registry)
         return found
 
     def verify(
@@ -295,6 +297,3 @@ class Suite:
         groups = {comparison.group for comparison in unfinished(before.comparisons, until)}
         first = [trial for trial in self.trials if trial.block == 0 and group_of(trial) in groups]
         return block_of(first, block) if first else []
-
-    def _report(self, results: Results, output: Path) -> None:
-        self.rescue = write_all(results, output, self.registry)

@@ -103,8 +103,14 @@ class TrialRunner:
 
         A GPU's memory, utilisation and energy belong to one worker at a time.
         """
+
+        def follow(trial: Trial, event: dict[str, Any]) -> None:
+            if event["event"] == "start":
+                self._registry.tell("trial_started", trial=trial)
+            tell(trial, event)
+
         share = trials[0].device == "cpu" and trials[0].measure.turn_seconds > 0 and len(trials) > 1
-        running = [self._run(trial, place, data, share, output, tell) for trial in trials]
+        running = [self._run(trial, place, data, share, output, follow) for trial in trials]
         for group in [running] if share else [[one] for one in running]:
             for item in in_turns(group):
                 yield item if isinstance(item, Future) else item[1]

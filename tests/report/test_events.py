@@ -26,6 +26,14 @@ import sys
 from mlbench_core.hookspecs import hookimpl
 
 @hookimpl
+def run_started(trials):
+    print("a plugin prints")
+
+@hookimpl
+def trial_started(trial):
+    print("a plugin prints")
+
+@hookimpl
 def trial_finished(record):
     print("a plugin prints")
 """
@@ -72,7 +80,7 @@ def test_every_line_of_a_real_run_is_a_documented_event(tmp_path: Path, quick: d
     (tmp_path / "mlbenchfile.py").write_text(LOCAL)
     done = run(tmp_path, quick, "--json-events", "--execution", "all")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("a plugin prints") == 4
+    assert done.stderr.count("a plugin prints") == 1 + 4 + 4
     events = checked(done.stdout)
     names = [event["event"] for event in events]
     assert (names[0], names[-1]) == ("run_started", "run_finished")

@@ -15,6 +15,7 @@ from mlbench_core.config import Config
 from mlbench_core.errors import ConfigError, ExecutorError
 from mlbench_core.executor import Outcome, Setting
 from mlbench_core.record import LargestBatch, Measured, MemoryReading, Record
+from mlbench_core.registry import Registry
 from mlbench_core.runner.batches import (
     FIRST,
     RESOLUTION,
@@ -255,6 +256,8 @@ def test_a_resumed_run_does_not_look_again(
     journal.write_bytes(b"".join(lines[:last]))
     before = set((folder / "logs").iterdir())
     again = suite(folder, quick)
+    heard: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(Registry, "tell", lambda _registry, hook, **values: heard.append((hook, values)))
     told: list[str] = []
     again.open(verify=False, resume=True)
     again.find_batches(told.append)
@@ -267,6 +270,9 @@ def test_a_resumed_run_does_not_look_again(
     assert kept is not None
     assert kept.batches == whole.batches
     assert Results.load(folder).records == found.records
+    (announced,) = (values["trials"] for hook, values in heard if hook == "run_started")
+    begun = [values["trial"].key for hook, values in heard if hook == "trial_started"]
+    assert sorted(trial.key for trial in announced) == sorted(begun)  # with their sizes, of which the key is made
 
 
 @pytest.mark.long
