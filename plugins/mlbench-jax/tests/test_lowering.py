@@ -13,7 +13,7 @@ from mlbench_core.architecture import Architecture, Constant, Dense, Layer, Opti
 from mlbench_core.errors import PluginError
 from mlbench_core.testing.cases import random_batch
 from mlbench_core.testing.extension import Extension, Mix, around
-from mlbench_jax import lowering
+from mlbench_jax import lowering, modules
 from mlbench_jax.lowering import NnxSite, lower
 from mlbench_jax.modules import Part
 
@@ -85,3 +85,18 @@ class TestExtension(Extension):
         with self.session(architecture) as twin:
             batch = random_batch(architecture)
             assert twin.train(batch) > twin.train(batch)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "platform", "size", "fused"),
+    [
+        (jnp.bfloat16, "gpu", 64, True),
+        (jnp.float16, "gpu", 128, True),
+        (jnp.float32, "gpu", 64, False),  # cuDNN's takes 16 bits alone
+        (jnp.bfloat16, "cpu", 64, False),
+        (jnp.bfloat16, "gpu", 12, False),  # no multiple of 8
+        (jnp.bfloat16, "gpu", 136, False),  # too large for a GPU older than Hopper
+    ],
+)
+def test_which_attention_cudnn_takes(dtype, platform, size, fused):
+    assert modules.has_fused_attention(dtype, platform, size) == fused
