@@ -29,6 +29,12 @@ JsonEvents = Annotated[
 class ListCommand(TyperCommand):
     """Lets a list option take several values: `--models mlp cnn` is `--models mlp --models cnn`."""
 
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        for parameter in self.params:
+            if getattr(parameter, "multiple", False):
+                parameter.metavar = "VALUE..."
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         lists = {name for p in self.params if getattr(p, "multiple", False) for name in p.opts}
         spread: list[str] = []
