@@ -18,7 +18,8 @@ def run(
     config: Annotated[
         str | None,
         typer.Option(
-            help="A YAML or JSON file, a results file, or a shipped name: quick_test, benchmark_config, comprehensive, gpu_reference, gpu_scaling."
+            help="A YAML or JSON file, a results file, or a shipped name: quick_test, benchmark_config, comprehensive, "
+            "gpu_reference, gpu_scaling."
         ),
     ] = None,
     frameworks: Annotated[
