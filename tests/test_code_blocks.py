@@ -135,6 +135,7 @@ def test_a_command_does_what_it_says(
     folder = tmp_path / "here"
     shutil.copytree(run_folder, folder)
     shutil.copytree(ROOT / "configs", folder / "configs")
+    (folder / "docs").symlink_to(ROOT / "docs")  # for commands on the results in it
     (folder / "benchmark_results.json").symlink_to(ROOT / "docs" / "results" / "cpu" / "benchmark_results.json")
     for block in BLOCKS:  # the configurations of the documents, by the names that commands call them by
         if block.language == "yaml" and (name := re.match(r"# (\w+\.yaml)\n", block.text)):
