@@ -1,4 +1,5 @@
-"""Several nodes with equal shares of each batch train as one device with the whole; and one that fails ends them all.
+"""Several nodes with equal shares of each batch train as one device with the whole, or the ladder says that they do not; and
+one that fails ends them all.
 
 The nodes are two places on this machine, with a worker each, that meet over TCP as those of a cluster do. The ladder's
 lock-step compares 25 float64 steps with the reference's, which has one device.
@@ -50,6 +51,83 @@ def test_two_nodes_train_as_one_device(framework: str, device: str) -> None:
     for result in results:
         (losses,) = [rung for rung in result.rungs if rung.name == "lock-step losses"]
         assert losses.error <= 1e-9
+
+
+# Faults in how a group works together. Each is a module that the workers of both nodes import before they make a session.
+GRADIENTS_STAY = """
+from mlbench_torch import ranks
+
+ranks.DistributedDataParallel = lambda module, *_, **__: module
+"""
+STATISTICS_STAY = """
+from mlbench_torch import ranks
+
+ranks.synchronize = lambda *_: []
+"""
+# The sum is the same to the last digits; its gradient is that of this node's own part.
+STATISTICS_STAY_ON_THE_WAY_BACK = """
+from mlbench_torch import synchronized
+
+summed = synchronized.sum_over_processes
+synchronized.sum_over_processes = lambda value: value + (summed(value.detach()) - value.detach())
+"""
+# Training looks at the whole batch; only the mean that is kept for inference is that of this node's share.
+RUNNING_MEAN_STAYS = """
+from mlbench_torch import synchronized
+
+over_processes, keep, own = synchronized._over_processes, synchronized.Written._keep, []
+
+
+def noted(mean, variance):
+    own[:] = [mean.detach()]
+    return over_processes(mean, variance)
+
+
+synchronized._over_processes = noted
+synchronized.Written._keep = lambda norm, mean, variance: keep(norm, *own, variance)
+"""
+# XLA sums by where the arrays lie, so nothing can be left out but the group itself: each node has arrays of its own.
+NODES_STAY_ALONE = """
+from attrs import evolve
+from mlbench_jax import settings
+
+placement = settings.placement
+settings.placement = lambda plan, there: placement(evolve(plan, members=()), there)
+"""
+
+
+@pytest.mark.parametrize(
+    ("framework", "fault", "rung", "where"),
+    [
+        # The first loss is that of the weights all begin with; the first update is what differs.
+        ("pytorch", GRADIENTS_STAY, "lock-step losses", "step 2"),
+        # Normalised by other statistics, the first loss is another already.
+        ("pytorch", STATISTICS_STAY, "lock-step losses", "step 1"),
+        ("pytorch", STATISTICS_STAY_ON_THE_WAY_BACK, "lock-step losses", "step 2"),
+        # No training step reads it, so that no loss can tell.
+        ("pytorch", RUNNING_MEAN_STAYS, "lock-step weights", "1.mean"),
+        # The first loss is of half of the batch.
+        ("jax", NODES_STAY_ALONE, "lock-step losses", "step 1"),
+    ],
+    ids=["gradients", "statistics", "statistics-back", "running-mean", "nodes"],
+)
+def test_a_group_that_does_not_work_together_is_caught(
+    framework: str, fault: str, rung: str, where: str, tmp_path: Path
+) -> None:
+    """Lock-step is the first rung on which the nodes share a batch: whatever an earlier one asks for, the leader does alone."""
+    source = 'ModelSource("mlbenchfile:normed"'
+    assert MODEL.count(source) == 1
+    planted = MODEL.replace(source, f'{source}, lowerings={{"{framework}": "planted"}}')
+    (tmp_path / "mlbenchfile.py").write_text(FILE + planted)
+    (tmp_path / "planted.py").write_text(fault)
+    suite = Suite(
+        frameworks=[framework], models=["normed"], dataset="synthetic", output="out", executor="two", num_nodes=2,
+        threads=1,
+    )  # fmt: skip
+    (result,) = suite.verify(fresh=True)
+    assert (result.verdict, result.error) == ("failed", ""), logs()
+    (failure,) = [each for each in result.rungs if not each.passed]
+    assert (failure.number, failure.name, failure.where) == (6, rung, where), failure.describe()
 
 
 def test_what_cannot_train_on_several_nodes_says_so() -> None:
