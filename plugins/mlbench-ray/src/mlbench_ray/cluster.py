@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from mlbench_core.errors import ConfigError, ExecutorError
 from mlbench_core.executor import Place
@@ -23,6 +24,8 @@ from mlbench_ray.link import Link
 
 RESOURCE = "mlbench"
 """What a node has that measures: `ray start --resources '{"mlbench": 1}'`."""
+TOGETHER_S = 20.0
+"""For all nodes at once. Where some are still taken then, those that are left are taken one by one."""
 START_S = 120.0
 """For agents to be started: a process each, that imports the core."""
 LOCAL = {"resources": {RESOURCE: 1}, "object_store_memory": 100 * 2**20, "include_dashboard": False}
@@ -35,18 +38,22 @@ class Cluster:
     def __init__(self, address: str, trials_per_node: int) -> None:
         self.address, self.trials_per_node = address, trials_per_node
         self.links: dict[str, Link] = {}
+        self._bundles: dict[str, PlacementGroupSchedulingStrategy] = {}
         self._ours = not ray.is_initialized()
         if self._ours:
             _initialise(address)
 
     def look(self) -> tuple[Place, ...]:
         """The places that there are now; nodes that came get their agents. Raises ExecutorError if there is none."""
-        begun, nodes = {}, {}
-        for node in ray.nodes():  # type: ignore[no-untyped-call]
-            if node["Alive"] and node["Resources"].get(RESOURCE, 0) > 0:
-                for name in self._names(node):
-                    if name not in self.links:
-                        begun[name], nodes[name] = self._agent(node), node
+        nodes = {
+            name: node
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["Alive"] and node["Resources"].get(RESOURCE, 0) > 0
+            for name in self._names(node)
+            if name not in self.links
+        }
+        self._reserve({node["NodeID"]: node["Resources"] for node in nodes.values()})
+        begun = {name: self._agent(node) for name, node in nodes.items()}
         asked = {agent.about.remote(): (name, agent) for name, agent in begun.items()}
         ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=START_S) if asked else ([], [])
         differing, here = [], installed()
@@ -70,7 +77,7 @@ class Cluster:
             )
             self.links[name] = Link(place, agent)
         if differing:
-            self.links.clear()
+            self._give_back()
             raise ExecutorError(f"install the same on every machine of a run: {' | '.join(differing)}")
         places = tuple(link.place for _, link in sorted(self.links.items()) if not link.lost)
         if not places:
@@ -79,9 +86,31 @@ class Cluster:
 
     def close(self) -> None:
         """Gives the nodes back, and ends a cluster of our own."""
-        self.links.clear()
+        self._give_back()
         if self._ours:
             ray.shutdown()
+
+    def _give_back(self) -> None:
+        self.links.clear()
+        for group in {bundle.placement_group for bundle in self._bundles.values()}:
+            remove_placement_group(group)
+        self._bundles.clear()
+
+    def _reserve(self, nodes: Mapping[str, Mapping[str, float]]) -> None:
+        """Has Ray reserve all that these nodes have, by their ids, together or not at all: of two runs that begin at once, each
+        could have some, wait for those of the other, and end with too few for a team."""
+        new = [node for node in nodes if node not in self._bundles]
+        if len(new) < 2:
+            return
+        group = placement_group(
+            [{name: nodes[node][name] for name in ("CPU", "GPU", RESOURCE) if nodes[node].get(name)} for node in new],
+            strategy="STRICT_SPREAD",
+            bundle_label_selector=[{"ray.io/node-id": node} for node in new],
+        )
+        if group.wait(TOGETHER_S):
+            self._bundles |= {node: PlacementGroupSchedulingStrategy(group, number) for number, node in enumerate(new)}
+        else:
+            remove_placement_group(group)
 
     def _names(self, node: Mapping[str, Any]) -> Iterator[str]:
         name = f"{node['NodeManagerHostname']}-{node['NodeID'][:8]}"
@@ -91,6 +120,7 @@ class Cluster:
     def _agent(self, node: Mapping[str, Any]) -> Any:
         """An agent that takes its share of all that the node has."""
         has, share = node["Resources"], 1 / self.trials_per_node
+        alone = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         return (
             ray.remote(Agent)
             .options(
@@ -99,7 +129,7 @@ class Cluster:
                 resources={RESOURCE: has[RESOURCE] * share},
                 max_concurrency=8,
                 max_restarts=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+                scheduling_strategy=self._bundles.get(node["NodeID"], alone),
             )
             .remote()
         )
