@@ -28,10 +28,8 @@ def merged(runs: Sequence[Results]) -> Results:
         machines={key: facts for run in runs for key, facts in run.machines.items()},
         interrupted=any(run.interrupted for run in runs),
         parity=tuple(result for run in runs for result in run.parity),
-        parts=(
-            *runs[0].parts[:1],
-            *(part for run in runs for part in run.parts[1:]),
-        ),  # one start, and what was resumed
+        # Of all runs one start, for more would say that a run was resumed.
+        parts=(*runs[0].parts[:1], *(part for run in runs for part in run.parts[1:])),
     )
 
 

@@ -52,7 +52,7 @@ def main() -> None:
         "-seed=19",
     ]
     atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={folder}/", str(corpus)], once, custom_mutator=edit)
-    # Atheris hangs as it leaves: what it keeps of `edit` wants the interpreter's lock, which nobody gives up any more. So the
+    # Atheris has hung as it left: what it keeps of `edit` wanted the interpreter's lock, which nobody gave up any more. So the
     # process leaves just before that, with the status that libFuzzer has for it.
     libc = ctypes.CDLL(None)
     libc.on_exit(libc._exit, None)

@@ -1,7 +1,7 @@
 """BatchNorm whose statistics are over the whole batch, where several processes have a share of it each.
 
-On GPUs this is PyTorch's own SyncBatchNorm. That one refuses a CPU, and the compiler cannot look into it: each ends a graph. So
-there the same arithmetic is written out, around a sum over all processes that the compiler takes as it is.
+On GPUs this is PyTorch's own SyncBatchNorm. That one refuses a CPU. There, and where the model is compiled, the same arithmetic
+is written out around a sum over all processes that the compiler takes as it is, so that it is a part of the model's one graph.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Written(nn.BatchNorm2d):
         axes = [axis for axis in range(x.dim()) if axis != 1]
         shape = [1, -1] + [1] * (x.dim() - 2)
         wide = x.float() if x.dtype.itemsize == 2 else x
-        mean, variance = _over_processes(*reversed(torch.var_mean(wide, axes, correction=0)))
+        variance, mean = torch.var_mean(wide, axes, correction=0)
+        mean, variance = _over_processes(mean, variance)
         n = dist.get_world_size() * x.numel() // x.shape[1]
         self._keep(mean.detach(), variance.detach() * (n / (n - 1)))
         scale = self.weight * torch.rsqrt(variance + self.eps)
