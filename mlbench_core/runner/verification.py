@@ -20,10 +20,9 @@ from mlbench_core.entry import Entry
 from mlbench_core.errors import MlbenchError
 from mlbench_core.executor import Place, Request, Run, Setting
 from mlbench_core.files import replace_text
-from mlbench_core.fingerprint import of_modules
 from mlbench_core.hookspecs import ModelDescriptor
-from mlbench_core.installed import FRAMEWORKS, REFERENCE, find, versions
 from mlbench_core.plugins import build_architecture
+from mlbench_core.runner.computing import computing
 from mlbench_core.runner.together import together
 from mlbench_core.runner.turns import run_alone
 from mlbench_core.serialize import from_json, to_json
@@ -35,9 +34,7 @@ tree's arithmetic does not depend on how large its input is, and float64 on a CP
 descriptor's `verified_image`."""
 LARGEST_IMAGE = 256
 CLASSES = 10
-FORMAT = 3
-WORKER = "mlbench_core.worker.parity"
-"""Where a worker's verification begins: all that it imports of the core takes part in the proof."""
+FORMAT = 4
 
 
 @frozen(kw_only=True)
@@ -76,7 +73,7 @@ def verify(
 
     run: the executor that does it, the same that measures. on_result is called with each result as it is known. A result that
     the cache holds is not found anew unless `fresh`: its key covers the content of all that computes, see
-    docs/reference/caches.md. In an interpreter of its own, whose files cannot be read from here, everything is found anew.
+    docs/reference/caches.md. In an interpreter whose files cannot be read from here everything is found anew.
     """
     results: list[ParityResult] = []
     built = {model.name: _built(model) for model in wanted.models}
@@ -84,12 +81,14 @@ def verify(
         proof = _Proof(wanted=wanted, run=run, place=place, entry=entry, device=device, logs=logs, on_result=on_result)
         found: dict[str, ParityResult] = {}
         missing: dict[str, _Missing] = {}
+        elsewhere = place.kind and entry.python != sys.executable
+        computes = {} if elsewhere else computing(entry.python, entry.name, wanted.models, wanted.folder)
         for model in wanted.models:
             made = built[model.name]
             if isinstance(made, str):
                 found[model.name] = proof.told(_unknown(entry, model.name, device, "", made))
                 continue
-            path = _path(proof, cache, model, made)
+            path = _path(proof, cache, model.name, made, computes.get(model.name))
             known = None if fresh or path is None else _read(path)
             if known is None:
                 missing[model.name] = _Missing(model, made, path)
@@ -226,25 +225,18 @@ def _verify_models(proof: _Proof, missing: Mapping[str, _Missing]) -> dict[str, 
     return found
 
 
-def _path(proof: _Proof, cache: Path, model: ModelDescriptor, architecture: Architecture) -> Path | None:
-    """Where the result is kept: under a name that changes with whatever takes part in it. None: it cannot be kept."""
-    wanted, entry, device = proof.wanted, proof.entry, proof.device
-    if entry.python != sys.executable:
+def _path(proof: _Proof, cache: Path, model: str, architecture: Architecture, computes: str | None) -> Path | None:
+    """Where the result is kept: under a name that changes with whatever takes part in it. computes: as `computing` says; None:
+    nobody knows, so it cannot be kept."""
+    if computes is None:
         return None
-    plugin, source = find(FRAMEWORKS).usable[entry.name], model.source
-    strings = [source.factory, source.lowerings.get(entry.name), source.native.get(entry.name)]
-    for trained, function in ((source.optimizer, "rule"), (source.loss, "loss")):
-        if trained is not None:
-            lowerings = trained.lowerings
-            strings += [getattr(trained, function), lowerings.get(entry.name), lowerings.get(REFERENCE)]
-    computing = [string.partition(":")[0] for string in strings if string]
+    wanted, device = proof.wanted, proof.device
     facts = [
         FORMAT,
-        model.name,
+        model,
         architecture.digest,
-        of_modules(WORKER, plugin.module, *computing),
-        versions(plugin.distribution),
-        sys.executable,
+        computes,
+        proof.entry.python,
         wanted.runs,
         wanted.seed,
         wanted.threads,

@@ -138,13 +138,35 @@ def test_so_is_another_way_of_running(changed: dict[str, Any], folder: Path) -> 
     assert len(worker.asked) == 2
 
 
-def test_another_interpreter_s_proof_is_not_kept(folder: Path) -> None:
+def test_the_proof_of_an_interpreter_that_tells_nothing_is_not_kept(folder: Path) -> None:
     worker, other = Worker(), evolve(WANTED, entries=(Entry("toy", "/elsewhere/python"),))
     worker.verify(folder)
     for _ in range(2):
         worker.verify(folder, other)
     assert len(worker.asked) == 3
     assert len(list((folder / "cache").iterdir())) == 1
+
+
+def test_another_interpreter_is_asked_what_computes_there(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    there = tmp_path_factory.mktemp("there")
+    for name, text in FILES.items():
+        (there / name).write_text(text)
+    python = there / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{there}:$PYTHONPATH" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    worker, other = Worker(), evolve(WANTED, entries=(Entry("toy", str(python)),))
+    worker.verify(folder)
+    for _ in range(2):
+        worker.verify(folder, other)
+    assert len(worker.asked) == 2  # what this one has proven, that one has not
+    (folder / "stale_lowering.py").write_text("# edited here\n")
+    worker.verify(folder, other)
+    assert len(worker.asked) == 2
+    (there / "stale_lowering.py").write_text("# edited there\n")
+    worker.verify(folder, other)
+    assert len(worker.asked) == 3
 
 
 def test_each_variant_is_proven_in_its_own_interpreter(folder: Path) -> None:
