@@ -89,7 +89,7 @@ class EncoderBlock(nnx.Module):
         """(batch, length, 768)."""
         split = (*x.shape[:2], 12, 64)
         parts = (layer(x).reshape(split) for layer in (self.query, self.key, self.value))
-        out = self.output(jax.nn.dot_product_attention(*parts).reshape(x.shape))
+        out = self.output(jax.nn.dot_product_attention(*parts, implementation="cudnn").reshape(x.shape))
         x = self.norm1(x + self.dropout(out))
         return self.norm2(x + self.dropout(self.down(nnx.gelu(self.up(x), approximate=False))))
 
