@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from mlbench_core.entry import shown_framework
 from mlbench_core.record import Flag
 from mlbench_core.report.headline import heading, interval, joined
-from mlbench_core.report.reproduce import blocks_of, more_blocks
+from mlbench_core.report.reproduce import FIRST_BLOCKS, more_blocks
 from mlbench_core.results import Results
 from mlbench_core.results.compared import (
     ENERGY,
@@ -29,8 +29,6 @@ from mlbench_core.results.comparisons import Comparison
 from mlbench_core.results.groups import Group, arm_label, group_of, grouped
 
 DOUBTFUL = ("unstable", "rejected")
-FIRST_BLOCKS = 10
-"""Blocks to begin with where one block cannot say how many are needed."""
 
 
 @frozen(kw_only=True)
@@ -126,11 +124,11 @@ def _advise(results: Results, use: Use, group: Group, pairs: Sequence[Comparison
     if best:
         text = _recommendation(best, among, results.settings.compare.confidence)
         return Advice(use=use.name, arms=tuple(best), text=text + left_out, scope=scope)
-    needed = _blocks_needed(among, blocks_of(results))
+    still_open = [pair for pair in among if pair.verdict == "inconclusive"]
+    needed = _blocks_needed(still_open)
     if needed is None:
-        text = (
-            "No recommendation: no arm is shown to be ahead of all others, and more than 1,000 blocks would be needed."
-        )
+        more = "more than 1,000 blocks would be needed" if still_open else "every comparison is decided"
+        text = f"No recommendation: no arm is shown to be ahead of all others, and {more}."
         return Advice(use=use.name, arms=(), text=text + left_out, scope=scope)
     text = f"No recommendation: {needed} blocks needed.{left_out}"
     return Advice(use=use.name, arms=(), text=text, scope=scope, command=more_blocks(group, needed))
@@ -183,10 +181,9 @@ def _recommendation(best: Sequence[str], pairs: Sequence[Comparison], confidence
     return f"Take {' or '.join(best)}. By {pairs[0].metric}, {first} is {joined(clauses)}.{alike}"
 
 
-def _blocks_needed(pairs: Sequence[Comparison], blocks: int) -> int | None:
-    """Blocks until every open pair should be decided; None if that is not to be expected."""
-    still_open = [pair for pair in pairs if pair.verdict == "inconclusive"]
-    if blocks < 2:
+def _blocks_needed(still_open: Sequence[Comparison]) -> int | None:
+    """Blocks until every open pair should be decided; None if none is open or that is not to be expected."""
+    if any(pair.of_one_block for pair in still_open):
         return FIRST_BLOCKS
     if not still_open or any(pair.blocks_needed is None for pair in still_open):
         return None

@@ -13,6 +13,10 @@ RESULTS = "benchmark_results.json"
 """A results file holds the whole configuration, and `mlbench run --config` takes it from there."""
 
 
+FIRST_BLOCKS = 10
+"""Blocks to begin with where one block cannot say how many are needed."""
+
+
 @frozen
 class Command:
     """What it does, and the line to type in the folder of the results file."""
@@ -54,11 +58,11 @@ def blocks_of(results: Results) -> int:
 
 
 def blocks_wanted(results: Results) -> int | None:
-    """The blocks after which every open comparison by a primary metric should be decided; 10 where a single block tells
-    nothing yet; None if none is open or it cannot be told."""
+    """The blocks after which every open comparison by a primary metric should be decided; `FIRST_BLOCKS` where one of them
+    rests on a single block; None if none is open or it cannot be told."""
     open_ = [c for c in results.comparisons if c.primary and c.verdict == "inconclusive"]
-    if open_ and blocks_of(results) == 1:
-        return 10
+    if any(c.of_one_block for c in open_):
+        return FIRST_BLOCKS
     return max((c.blocks_needed for c in open_ if c.blocks_needed is not None), default=None)
 
 

@@ -49,6 +49,11 @@ class Comparison:
         """Whether the metric is one of those that the run was made for."""
         return METRIC[self.metric].primary
 
+    @property
+    def of_one_block(self) -> bool:
+        """Whether it rests on a single block, which does not tell how others would differ."""
+        return self.ratio is not None and self.ratio.blocks == 1
+
     def seen_from(self, arm: str) -> Comparison:
         """The same with `arm` as a: as it is, or with its sides swapped. Raises ValueError if it is neither side."""
         if arm == self.a:

@@ -160,6 +160,16 @@ def test_commands_to_reproduce(results: Results) -> None:
     assert blocks_wanted(made(models=["mlp"], blocks=1)) == 10
 
 
+def test_a_pair_with_one_block_wants_the_first_blocks_whatever_else_has_more() -> None:
+    """A run that was stopped in its second block: nobody can say that it would take over a thousand."""
+    full = made(["one", "two"], ["mlp"], [32], blocks=2)
+    kept = [r for r in full.records if r.trial.framework == "one" or not r.trial.block]
+    found = Results(records=kept, config=full.config, machines=full.machines, parity=full.parity, interrupted=True)
+    assert blocks_wanted(found) == 10
+    texts = {one.text for one in advice(found) if one.scope}
+    assert texts == {"No recommendation: 10 blocks needed."}, texts
+
+
 def test_names_in_commands_are_quoted() -> None:
     hostile = made(frameworks=["a", "b"], models=["$(rm -rf /)"], batch_sizes=[32])
     line = more_blocks(hostile.comparisons[0].group, 20)
