@@ -41,6 +41,12 @@ class Placement:
         return len(self.devices) > 1
 
     @property
+    def steps_alone(self) -> bool:
+        """Whether a step must have ended before the next one is asked for. Asked for hundreds at once, the devices that one CPU
+        stands for wait for each other's part of a sum until XLA ends the process, after 40 s (jaxlib 0.10.2)."""
+        return self.several and self.devices[0].platform == "cpu"
+
+    @property
     def here(self) -> tuple[jax.Device, ...]:
         """Those of this node."""
         return tuple(device for device in self.devices if device.process_index == jax.process_index())

@@ -80,6 +80,8 @@ def train_step(session: Session, batch: Placed) -> jax.Array:
     """One update; the loss's array."""
     loss: jax.Array
     session.state, loss = session.program.step(session.state, *batch)
+    if session.steps_alone:
+        loss.block_until_ready()
     return loss
 
 
