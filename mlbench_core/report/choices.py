@@ -14,6 +14,7 @@ from mlbench_core.results import Results
 from mlbench_core.results.choices import Choice, Respect
 from mlbench_core.results.groups import Group, arm_label, group_of, grouped
 from mlbench_core.results.metrics import MB, peak_memory
+from mlbench_core.stats.ratio import Ratio
 
 QUESTIONS: dict[Respect, str] = {
     "device": "GPU or CPU?",
@@ -63,11 +64,11 @@ def _clause(choice: Choice, trained: Trained, confidence: float) -> str:
     known = interval(choice.gain, confidence)
     if choice.respect == "devices":
         efficiency, each = choice.efficiency, group.batch_size // int(choice.devices)
-        shared = f"{each} samples per device" if group.batch_size != base.batch_size else "the same batch, shared"
+        alone = group.batch_size != base.batch_size
+        shared = f"{each} samples per device" if alone else f"batch {group.batch_size}, shared"
         return (
             f"{choice.arm} trains {choice.gain.value:.2f} times as fast on {where(group)} as on {base.device} "
-            f"({shared}, {group.precision}): {100 * efficiency.value:.0f} % of linear "
-            f"(of 1: {interval(efficiency, confidence)})"
+            f"({shared}, {group.precision}): {100 * efficiency.value:.0f} % of linear ({_range(efficiency, confidence)})"
         )
     at = {
         "device": f"on {where(group)} as on the CPU (batch {group.batch_size}, {group.precision}",
@@ -79,6 +80,13 @@ def _clause(choice: Choice, trained: Trained, confidence: float) -> str:
     else:
         words = f"{choice.arm} trains {choice.gain.value:.2f} times as fast {at}, {known})"
     return words + _cost(choice, trained) if choice.respect in ("precision", "batch size") else words
+
+
+def _range(share: Ratio, confidence: float) -> str:
+    """ "95 % interval 90 to 94 %", or that one block has none."""
+    if share.low is None or share.high is None:
+        return interval(share, confidence)
+    return f"{100 * confidence:g} % interval {100 * share.low:.0f} to {100 * share.high:.0f} %"
 
 
 def _cost(choice: Choice, trained: Trained) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -221,7 +221,7 @@ def _doubts(results: Results) -> tuple[str, ...]:
     blocks = 1 + max((record.trial.block for record in results.records), default=0)
     if blocks == 1:
         found.append("One block shows no difference: what is said above has no interval. Repeat it with --blocks 10.")
-    found += _unstable(results)
+    found += _flagged(results, "Unstable", DOUBTFUL) + _flagged(results, "Warning", ("warn",))
     notes = dict.fromkeys((record.trial.dataset, note) for record in results.records for note in record.notes)
     found += [f"The data set {dataset}: {note.text}." for dataset, note in notes]
     found += [f"The machine: {flag}." for flag in results.machine_flags() if flag.level != "note"]
@@ -236,15 +236,15 @@ def _failures(failures: Sequence[Record]) -> list[str]:
     ]
 
 
-def _unstable(results: Results) -> list[str]:
-    """A sentence per kind of doubt, with the arms that it concerns."""
+def _flagged(results: Results, word: str, levels: Collection[str]) -> list[str]:
+    """A sentence per kind of flag of these levels, with the arms that it concerns. word: for the levels."""
     arms: dict[str, set[str]] = {}
     for (group, arm), flags in results.flags.items():
         for flag in flags:
-            if flag.level in DOUBTFUL:
+            if flag.level in levels:
                 arms.setdefault(flag.name, set()).add(f"{arm} {DOING[group.task]} {group.model}")
     return [
-        f"Unstable ({name}): {', '.join(sorted(found)[:6])}" + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+        f"{word} ({name}): {', '.join(sorted(found)[:6])}" + (f" and {len(found) - 6} more" if len(found) > 6 else "")
         for name, found in arms.items()
     ]
 

@@ -1,6 +1,7 @@
 """The words of a report: who is ahead, what is recommended, what would have to be run, and when nothing may be said."""
 
 import pytest
+from attrs import evolve
 from made import made
 
 from mlbench_core import Results
@@ -141,6 +142,18 @@ def test_unverified_runs_recommend_nothing() -> None:
     found = made(models=["mlp"], batch_sizes=[32], verified=False)
     assert all(one.arms == () for one in advice(found))
     assert headline(found).parity.startswith("Not verified")
+
+
+def test_warnings_are_doubts_too() -> None:
+    one = made(models=["mlp"])
+    assert headline(one).doubts == ()
+    records = [
+        evolve(r, measured=evolve(r.measured, values=[v * (0.88 + 0.12 * (i % 3)) for i, v in enumerate(r.measured.values)]))
+        if r.trial.framework == "jax" and r.trial.task == "train"
+        else r
+        for r in one.records
+    ]  # fmt: skip
+    assert headline(evolve(one, records=tuple(records))).doubts == ("Warning (spread): jax training mlp",)
 
 
 def test_doubts_come_worst_first() -> None:

@@ -1,5 +1,7 @@
 """What an arm gains by several devices, a GPU, a precision or a batch size; and what is more than there can be."""
 
+import re
+
 import pytest
 from attrs import evolve
 from made import SCALING, made
@@ -57,10 +59,16 @@ def test_the_first_screen_answers_what_people_ask() -> None:
     found = {question.text: " ".join(question.answers) for question in questions(results)}
     assert list(found) == ["GPU or CPU?", "One device or several?", "Which precision?", "Which batch size?"]
     assert "times as fast on cuda:0 as on the CPU" in found["GPU or CPU?"]
-    assert "% of linear" in found["One device or several?"]
+    assert re.search(r"% of linear \(95 % interval \d+ to \d+ %\)", found["One device or several?"])
     assert "in bf16 as in fp32" in found["Which precision?"]
     assert "validation accuracy" in found["Which precision?"]
     assert "at batch 64 as at 32" in found["Which batch size?"]
+
+
+def test_each_scaling_is_told_from_the_others() -> None:
+    results = made(["jax"], ["mlp"], [32, 64], devices=["cpu", "cpu*2"], precisions=["fp32", "bf16"])
+    (scaling,) = [question.answers for question in questions(results) if question.text == "One device or several?"]
+    assert len({answer.partition(":")[0] + answer.partition("(")[2].partition(")")[0] for answer in scaling}) == 4
 
 
 def test_one_device_one_precision_one_batch_leave_no_question() -> None:
