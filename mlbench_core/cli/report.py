@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mlbench_core.results import Results
 
 GARBAGE = 5_000
 """Values made until Python looks for cycles among them, seven times its default: a report makes millions that live to its end,
@@ -21,11 +24,21 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
+def _load(path: Path) -> Results:
+    """The results at `path`: of a run that was killed, what its journal has."""
+    from mlbench_core.results.storage import NAME, load
+    from mlbench_core.runner.journal import NAME as JOURNAL
+    from mlbench_core.runner.unfinished import results_of
+
+    journal = path / JOURNAL if path.is_dir() and not (path / NAME).exists() else path
+    return results_of(journal) if journal.name == JOURNAL and journal.is_file() else load(path)
+
+
 def report(
     results: Annotated[
         list[Path],
         typer.Option(
-            help="A results file, or the folder of a run; repeated for runs that share a matrix between them."
+            help="A results file, a run's journal, or its folder; repeated for runs that share a matrix between them."
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
@@ -39,10 +52,10 @@ def report(
     from mlbench_core.errors import ResultsError
     from mlbench_core.report.headline import title_of
     from mlbench_core.results.merged import merged
-    from mlbench_core.results.storage import NAME, load
+    from mlbench_core.results.storage import NAME
 
     gc.set_threshold(GARBAGE)
-    found = merged([load(path) for path in results])
+    found = merged([_load(path) for path in results])
     files = [path / NAME if path.is_dir() else path for path in results]
     source = files[0] if len(files) == 1 else None  # beside which logs lie
     name = title_of(found) if title is None else title
