@@ -51,7 +51,7 @@ def main() -> None:
 
     plan = evolve(plan, execution=info.default_execution)
     session = framework.make_session(framework.build_model(architecture, plan), initial_weights(architecture, 0), plan)
-    with watched("0", os.getpid()) as gpus:
+    with watched(os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0], os.getpid()) as gpus:
         assert gpus is not None, "NVML sees no GPU"
         before = {reading.name: reading.bytes for reading in framework.memory_probe(session)}
         process = gpus.read().memory_bytes or 0
