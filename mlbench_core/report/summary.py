@@ -67,7 +67,7 @@ def summary_table(results: Results) -> Fitted:
 def _title(rows: Sequence[Row], several: list[str]) -> str:
     """What all rows have in common, so that no column repeats it."""
     if not rows:
-        return "no training trial was run"
+        return "no trial has ended"
     shared = [name for name in WHAT if name not in (*several, "block")]
     values = plain(rows[0])
     return ", ".join(f"{BY_NAME[name].label} {values[name]}" for name in shared if values[name] != "")

@@ -32,11 +32,8 @@ def with_training(row: Row, record: Record) -> Row:
         samples_per_second=samples_per_second(record),
         final_train_accuracy=measured.final_train_accuracy,
         final_val_accuracy=measured.final_val_accuracy,
-        num_parameters=measured.num_parameters,
         model_size_mb=_mb(measured.model_size_bytes),
-        gpu_utilization_pct=record.observed.gpu_utilization_pct,
         first_step_s=measured.first_step_s,
-        framework_version=measured.framework_version or None,
         outliers=shape.outliers(measured.values) if measured.values else None,
         step_latency=latency(measured.step_latencies),
     )
@@ -84,9 +81,11 @@ def latency(seconds: Sequence[float]) -> Latency | None:
     return Latency(mean=fmean(values), p50=p50, p90=p90, p95=p95, p99=p99, p999=p999)
 
 
-def with_memory(row: Row, record: Record) -> Row:
-    """The row with the memory of its training. `peak_memory_mb` is live tensors on an accelerator and the host's peak on the
-    CPU; `memory_source` says which."""
+def with_process(row: Row, record: Record) -> Row:
+    """The row with what any trial says of its process: the framework, the model's size, the GPU, memory.
+
+    `peak_memory_mb` is live tensors on an accelerator and the host's peak on the CPU; `memory_source` says which.
+    """
     readings = {reading.name: reading.bytes for reading in record.measured.memory}
     observed, peak = record.observed, peak_memory(record)
     if kind_of(record.trial.device) == "cpu":
@@ -95,6 +94,9 @@ def with_memory(row: Row, record: Record) -> Row:
         average, source = observed.device_average_bytes, "device: live tensors (peak), process (average)"
     return evolve(
         row,
+        framework_version=record.measured.framework_version or None,
+        num_parameters=record.measured.num_parameters,
+        gpu_utilization_pct=observed.gpu_utilization_pct,
         peak_memory_mb=_mb(peak),
         avg_memory_mb=_mb(average),
         memory_source=source if peak is not None or average is not None else None,

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from mlbench_core.config import Config
 from mlbench_core.entry import shown_framework
+from mlbench_core.keys import TASKS
 from mlbench_core.machine.facts import machine_flags
 from mlbench_core.record import Flag, Record
 from mlbench_core.results.choices import Choice, choices
@@ -68,7 +69,8 @@ class Results:
     def rows(self) -> tuple[Row, ...]:
         """A row per cell and block, in the configuration's order of models."""
         order = {name: place for place, name in enumerate(self.config.get("models", ()))}
-        found = rows_of(self.records, self.machines, self.settings.limits, self._flags_of, self.choices)
+        tasks = self.config.get("tasks", TASKS)
+        found = rows_of(self.records, self.machines, self.settings.limits, self._flags_of, self.choices, tasks)
         return tuple(
             sorted(
                 judged(found, self.parity),

@@ -56,7 +56,9 @@ class Row:
     device: Annotated[
         str, Column(label="device", meaning="cpu, cuda:N as the run counted them, or several that share a batch")
     ]
-    batch_size: Annotated[int, Column(label="batch size", unit="samples", meaning="of training")]
+    batch_size: Annotated[
+        int, Column(label="batch size", unit="samples", meaning="of training; of inference in a run of inference alone")
+    ]
     precision: Annotated[str, Column(label="precision", meaning="of products, parameters and activations")]
     execution: Annotated[str, Column(label="execution", meaning="how the framework ran the step, as it turned out")]
     block: Annotated[int, Column(label="block", meaning="which repetition in fresh processes, from 0")]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from attrs import evolve
 
 from mlbench_core.devices import number_of
 from mlbench_core.entry import shown_framework
+from mlbench_core.keys import TASKS
 from mlbench_core.record import Flag, Record
 from mlbench_core.results import metrics
 from mlbench_core.results.choices import Choice, efficiencies
@@ -30,12 +31,14 @@ def rows_of(
     limits: Limits,
     flags_of: FlagsOf,
     found: Iterable[Choice] = (),
+    tasks: Collection[str] = TASKS,
 ) -> list[Row]:
     """A row per training trial, joined with the inference trial of its cell; parity is still "unverified".
 
     machines: facts by the key that records name. flags_of: the flags of a record by itself. found: what the
-    arms gain, of which scaling is shown. Cells that differ only in the
-    training batch size share one inference trial. A row with a rejected flag has the status "rejected".
+    arms gain, of which scaling is shown. tasks: those of the run; where nothing was to be trained, a row per inference trial.
+    Cells that differ only in the training batch size share one inference trial. A row with a rejected flag has the status
+    "rejected".
     """
     records = list(records)
     shared = {
@@ -45,27 +48,30 @@ def rows_of(
     peaks = measured_peaks(records)
     scaling = efficiencies(found)
     rows = []
-    for train in (record for record in records if record.trial.task == "train"):
-        infer, inference = shared.get(_shared(train.trial), (None, None))
-        facts = machines.get(train.machine, {})
-        row = metrics.with_memory(metrics.with_training(_cell(train), train), train)
+    for first in (record for record in records if record.trial.task == ("train" if "train" in tasks else "infer")):
+        infer, inference = shared.get(_shared(first.trial), (None, None))
+        row = metrics.with_process(_cell(first), first)
+        flags: list[Flag] = []
+        if first.trial.task == "train":
+            facts = machines.get(first.machine, {})
+            row = _with_efficiency(metrics.with_training(row, first), first, peak_of_all(first, peaks), facts)
+            arm = arm_label(first.trial)
+            row, flags = _scaled(row, scaling.get((group_of(first.trial), arm, first.trial.block)), limits)
+            flags += _impossible(first, row.measured_peak_tflops, facts, limits)
         if inference is not None:
             row = evolve(
                 row,
                 inference_samples_per_second=inference.samples_per_second,
                 inference_latency=inference.latency,
             )
-        row = _with_efficiency(row, train, peak_of_all(train, peaks), facts)
-        arm = arm_label(train.trial)
-        row, flags = _scaled(row, scaling.get((group_of(train.trial), arm, train.trial.block)), limits)
-        flags += _impossible(train, row.measured_peak_tflops, facts, limits)
-        both = [record for record in (train, infer) if record is not None]
+        both = [first] if infer is None or infer is first else [first, infer]
         flags += [_of_task(record, flag) for record in both for flag in flags_of(record)]
         flags += [_of_task(record, flag) for record in both for flag in together[record.trial.arm]]
-        flags += train.notes
-        if train.largest_batch is not None:
-            flags.append(Flag("largest batch", "note", str(train.largest_batch)))
-        rows.append(_with_status(evolve(row, flags=tuple(flags)), train, infer))
+        flags += first.notes
+        if first.largest_batch is not None:
+            flags.append(Flag("largest batch", "note", str(first.largest_batch)))
+        wanted = "infer" in tasks and number_of(first.trial.device) * first.trial.num_nodes == 1
+        rows.append(_with_status(evolve(row, flags=tuple(flags)), both, wanted and infer is None))
     return rows
 
 
@@ -100,8 +106,8 @@ def _shared(trial: Trial) -> tuple[Any, ...]:
     return tuple(getattr(trial, name) for name in names)
 
 
-def _cell(train: Record) -> Row:
-    trial = train.trial
+def _cell(record: Record) -> Row:
+    trial = record.trial
     return Row(
         framework=trial.framework,
         variant=trial.variant,
@@ -110,9 +116,9 @@ def _cell(train: Record) -> Row:
         device=trial.device,
         batch_size=trial.batch_size,
         precision=trial.precision,
-        execution=train.measured.execution or trial.execution,  # what "default" turned out to be
+        execution=record.measured.execution or trial.execution,  # what "default" turned out to be
         block=trial.block,
-        largest_batch=None if train.largest_batch is None else train.largest_batch.size,
+        largest_batch=None if record.largest_batch is None else record.largest_batch.size,
         node=trial.node,
         num_nodes=trial.num_nodes,
     )
@@ -141,23 +147,18 @@ def _impossible(record: Record, peak_tflops: float | None, facts: Mapping[str, A
     return [Flag(IMPOSSIBLE, "rejected", text)]
 
 
-def _with_status(row: Row, train: Record, infer: Record | None) -> Row:
-    status, reason = _status(train, infer)
+def _with_status(row: Row, records: Iterable[Record], missing: bool) -> Row:
+    """missing: the inference trial that the run was to make. Several devices together are only trained on."""
+    status: RowStatus = "interrupted" if missing else "ok"
+    reason = "infer: the run ended before this trial" if missing else ""
+    for record in records:
+        if record.status != "ok":
+            status, reason = record.status, f"{record.trial.task}: {record.reason}"
+            break
     rejected = [flag for flag in row.flags if flag.level == "rejected"]
     if status == "ok" and rejected:
         status, reason = "rejected", rejected[0].text
     return evolve(row, status=status, reason=reason)
-
-
-def _status(train: Record, infer: Record | None) -> tuple[RowStatus, str]:
-    for record in (train, infer):
-        if record is None and number_of(train.trial.device) * train.trial.num_nodes > 1:
-            continue  # several devices together are only trained on
-        if record is None:
-            return "interrupted", "infer: the run ended before this trial"
-        if record.status != "ok":
-            return record.status, f"{record.trial.task}: {record.reason}"
-    return "ok", ""
 
 
 def judged(rows: Iterable[Row], parity: Iterable[ParityResult]) -> list[Row]:
