@@ -366,7 +366,7 @@ def test_one_word_goes_on_with_a_run_from_anywhere(tmp_path: Path, quick: dict[s
     (home / "quick.json").write_text(json.dumps({"measure": quick}))
     args = [arg if arg != "mlp" else "mine" for arg in RUN] + ["--config", "quick.json"]
     done = mlbench(*args, cwd=home)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     refused = mlbench(*args, cwd=home)
     assert refused.returncode == 2
     assert re.search("'out' holds a run already .*--resume.*--output.*--overwrite", refused.stderr)
