@@ -53,14 +53,15 @@ def notes_on_data(records: Iterable[Record]) -> list[str]:
 
 
 def _doubts(rows: Iterable[Row]) -> list[str]:
-    """A line for each flag of each arm that is more than a note, with the number of blocks that raised it."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for row in rows:
+    """A line for each flag of each arm that is more than a note, with the number of rows that have it."""
+    found: dict[tuple[str, ...], dict[int, str]] = {}
+    for number, row in enumerate(rows):
         arm = " ".join((shown_framework(row), row.model, where(row), row.precision, row.execution))
         for flag in row.flags:
             if flag.level != "note":
-                found.setdefault((arm, flag.level, flag.name), []).append(flag.text)
+                found.setdefault((arm, flag.level, flag.name), {}).setdefault(number, flag.text)
     return [
-        f"{arm}: {level}: {name} ({texts[0]}" + (f"; in {len(texts)} rows)" if len(texts) > 1 else ")")
+        f"{arm}: {level}: {name} ({next(iter(texts.values()))}"
+        + (f"; in {len(texts)} rows)" if len(texts) > 1 else ")")
         for (arm, level, name), texts in found.items()
     ]

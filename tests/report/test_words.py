@@ -1,13 +1,17 @@
 """The words of a report: who is ahead, what is recommended, what would have to be run, and when nothing may be said."""
 
+import io
+
 import pytest
 from attrs import evolve
 from made import made
+from rich.console import Console
 
 from mlbench_core import Results
 from mlbench_core.report.advice import Advice, advice, said_once
 from mlbench_core.report.headline import answers, headline
 from mlbench_core.report.reproduce import blocks_wanted, more_blocks, reproduce
+from mlbench_core.report.terminal import print_results
 from mlbench_core.results.compared import LATENCY, TRAINING
 
 
@@ -202,3 +206,13 @@ def test_what_holds_for_several_groups_is_said_once() -> None:
     first, last = said_once([one, other, third])
     assert (first.scope, first.text) == ("2 groups, the first of them training of mlp", "No recommendation.")
     assert last == third
+
+
+def test_the_terminal_counts_the_rows_that_have_a_flag() -> None:
+    """Both trials of a row raise it."""
+    results = made(["one", "two"], ["mlp"], [32], blocks=2, unstable=["one"])
+    assert all(len([flag for flag in row.flags if flag.name == "spread"]) == 2 for row in results.rows[::2])
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_results(console, results)
+    (line,) = [line for line in console.export_text().splitlines() if "spread" in line]
+    assert line.endswith("; in 2 rows)")
