@@ -10,7 +10,7 @@ import typer
 from mlbench_core.cli.options import List, make_console, split
 
 if TYPE_CHECKING:
-    from mlbench_core.compare.gate import Gate, Outcome
+    from mlbench_core.compare.gate import Gate, GateResult
     from mlbench_core.compare.judge import Options
     from mlbench_core.compare.kept import Taken
     from mlbench_core.report.compared.lines import Said
@@ -123,7 +123,7 @@ def _one(
     return found.status
 
 
-def _print(words: Said, found: Outcome) -> None:
+def _print(words: Said, found: GateResult) -> None:
     """Facts on top, the table, then what is in one run only, what failed, the means and what was met."""
     from mlbench_core.report.compared.terminal import compared_table, most_telling
     from mlbench_core.report.terminal import say

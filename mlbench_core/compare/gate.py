@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from attrs import frozen
 
-from mlbench_core.compare.judge import Comparison, Judged
+from mlbench_core.compare.judge import Judged, RunComparison
 from mlbench_core.errors import ConfigError, unknown
 
 Condition = Literal["slower", "inconclusive", "missing", "not-comparable", "failed"]
@@ -36,7 +36,7 @@ class Gate:
 
 
 @frozen
-class Outcome:
+class GateResult:
     """status: of the process. met: a line for each condition that was met."""
 
     status: int
@@ -66,18 +66,18 @@ def parse_threshold(text: str) -> Threshold:
     return Threshold(pattern=pattern or "*", share=share)
 
 
-def outcome(comparison: Comparison, gate: Gate) -> Outcome:
+def outcome(comparison: RunComparison, gate: Gate) -> GateResult:
     """The status and why. A comparison in which nothing could be compared never passes."""
     met = _conditions(comparison, gate)
     compared = [one for one in comparison.judged if one.ratio is not None and one.gated]
     if not compared:
-        return Outcome(NOTHING, ("nothing could be compared", *met))
+        return GateResult(NOTHING, ("nothing could be compared", *met))
     if gate.strict and comparison.missing:
-        return Outcome(NOTHING, (f"{len(comparison.missing)} cells are in one run only (--strict)", *met))
-    return Outcome(MET if met else OK, tuple(met))
+        return GateResult(NOTHING, (f"{len(comparison.missing)} cells are in one run only (--strict)", *met))
+    return GateResult(MET if met else OK, tuple(met))
 
 
-def _conditions(comparison: Comparison, gate: Gate) -> list[str]:
+def _conditions(comparison: RunComparison, gate: Gate) -> list[str]:
     met = []
     for one in comparison.judged:
         condition = _condition(one, gate.thresholds)

@@ -75,7 +75,7 @@ class Mean:
 
 
 @frozen(kw_only=True)
-class Comparison:
+class RunComparison:
     """Two sides compared. missing: cells of one side only, (name, "base" or "new"). failed: cells without a single trial that
     ended well on a side, with the reason."""
 
@@ -88,13 +88,13 @@ class Comparison:
     control: str | None = None
 
 
-def compare_runs(base: Sequence[Results], new: Sequence[Results], options: Options) -> Comparison:
+def compare_runs(base: Sequence[Results], new: Sequence[Results], options: Options) -> RunComparison:
     """Compares two sides, each one run or several. Raises ValueError if a side is empty."""
     ones, twos = ([taken(results, options.metrics) for results in side] for side in (base, new))
     return compare_taken(ones, twos, options)
 
 
-def compare_taken(base: Sequence[Taken], new: Sequence[Taken], options: Options) -> Comparison:
+def compare_taken(base: Sequence[Taken], new: Sequence[Taken], options: Options) -> RunComparison:
     """The same of what was taken of each run by the metrics of the options."""
     if not base or not new:
         raise ValueError("each side takes at least one run")
@@ -114,7 +114,7 @@ def compare_taken(base: Sequence[Taken], new: Sequence[Taken], options: Options)
                 found += _measure(cell, metric, (one, two), (ones, twos), (reason, elsewhere), options, rules)
     missing = [(cell.name, side) for cell, side in unmatched]
     judged = _judge(found, rules)
-    return Comparison(
+    return RunComparison(
         judged=tuple(judged),
         missing=tuple(missing),
         failed=tuple(failed),

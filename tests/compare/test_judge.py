@@ -10,7 +10,7 @@ from variants import NEW, OLD, two_variants
 
 from mlbench_core import Results
 from mlbench_core.compare.gate import Gate, outcome, parse_conditions, parse_threshold
-from mlbench_core.compare.judge import Comparison, Options, compare_runs
+from mlbench_core.compare.judge import Options, RunComparison, compare_runs
 from mlbench_core.errors import ConfigError
 from mlbench_core.record import Record
 from mlbench_core.results.compared import LATENCY, MEMORY, TRAINING
@@ -40,11 +40,11 @@ def slowed(results: Results, by: float, *frameworks: str) -> Results:
     return changed(results, slow)
 
 
-def compared(base: Results, new: Results, **options: Any) -> Comparison:
+def compared(base: Results, new: Results, **options: Any) -> RunComparison:
     return compare_runs([base], [new], Options(**options))
 
 
-def verdicts(found: Comparison, framework: str | None = None) -> set[str]:
+def verdicts(found: RunComparison, framework: str | None = None) -> set[str]:
     return {one.verdict for one in found.judged if framework in (None, one.cell.framework)}
 
 

@@ -14,7 +14,7 @@ from attrs import evolve
 from made import made
 
 from mlbench_core.compare.gate import Gate, outcome
-from mlbench_core.compare.judge import DEFAULT, Comparison, Options, compare_runs, compare_taken
+from mlbench_core.compare.judge import DEFAULT, Options, RunComparison, compare_runs, compare_taken
 from mlbench_core.compare.sides import load_side
 from mlbench_core.report.compared.lines import said
 from mlbench_core.report.compared.terminal import MOST_ROWS, most_telling
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def judged(base: Path, new: Path) -> Comparison:
+def judged(base: Path, new: Path) -> RunComparison:
     return compare_taken(load_side(base, DEFAULT), load_side(new, DEFAULT), Options())
 
 

@@ -8,8 +8,8 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 
-from mlbench_core.compare.gate import Outcome
-from mlbench_core.compare.judge import Comparison
+from mlbench_core.compare.gate import GateResult
+from mlbench_core.compare.judge import RunComparison
 from mlbench_core.plain_text import clean, markdown, spreadsheet
 from mlbench_core.report.compared.lines import TITLES, Said
 from mlbench_core.serialize import to_json
@@ -20,7 +20,7 @@ LONGEST = 65_000
 """Characters of the Markdown: a comment on GitHub may have 65,536."""
 
 
-def as_markdown(said: Said, comparison: Comparison, found: Outcome) -> str:
+def as_markdown(said: Said, comparison: RunComparison, found: GateResult) -> str:
     """For a comment: what failed first, then whole sections while there is room, with a count of what is left out."""
     head = [f"# {markdown(said.title)}", "", _headline(said, found)]
     sections = [
@@ -46,7 +46,7 @@ def as_markdown(said: Said, comparison: Comparison, found: Outcome) -> str:
     return f"{text}\n\n{MARKER}\n"
 
 
-def _headline(said: Said, found: Outcome) -> str:
+def _headline(said: Said, found: GateResult) -> str:
     counts: dict[str, int] = {}
     for verdict in said.verdicts:
         counts[verdict] = counts.get(verdict, 0) + 1
@@ -59,7 +59,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [*lines, *(f"| {' | '.join(markdown(cell) for cell in row)} |" for row in rows)] if rows else []
 
 
-def as_json(said: Said, comparison: Comparison, found: Outcome) -> str:
+def as_json(said: Said, comparison: RunComparison, found: GateResult) -> str:
     """Everything, as data."""
     data = {
         "schema": "mlbench-compare",
@@ -71,7 +71,7 @@ def as_json(said: Said, comparison: Comparison, found: Outcome) -> str:
     return json.dumps({**data, **to_json(comparison)}, indent=1) + "\n"
 
 
-def as_csv(said: Said, comparison: Comparison, found: Outcome) -> str:
+def as_csv(said: Said, comparison: RunComparison, found: GateResult) -> str:
     """A line per cell and metric."""
     text = io.StringIO()
     writer = csv.writer(text)
@@ -80,7 +80,7 @@ def as_csv(said: Said, comparison: Comparison, found: Outcome) -> str:
     return text.getvalue()
 
 
-def as_junit(said: Said, comparison: Comparison, found: Outcome) -> str:
+def as_junit(said: Said, comparison: RunComparison, found: GateResult) -> str:
     """slower is a failure, inconclusive and not comparable are skipped, a cell whose trials failed is an error."""
     suite = ET.Element("testsuite", name="mlbench compare")
     counts = {"failures": 0, "errors": 0, "skipped": 0}
@@ -103,14 +103,14 @@ def as_junit(said: Said, comparison: Comparison, found: Outcome) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def as_html(said: Said, comparison: Comparison, found: Outcome) -> str:
+def as_html(said: Said, comparison: RunComparison, found: GateResult) -> str:
     """One page that needs nothing else, of the report's parts."""
     from mlbench_core.report.compared.html import page
 
     return page(said, _headline(said, found))
 
 
-Format = Callable[[Said, Comparison, Outcome], str]
+Format = Callable[[Said, RunComparison, GateResult], str]
 FORMATS: Mapping[str, Format] = {
     "markdown": as_markdown,
     "json": as_json,

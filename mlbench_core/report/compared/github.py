@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mlbench_core.compare.judge import Comparison
+from mlbench_core.compare.judge import RunComparison
 from mlbench_core.errors import ConfigError
 from mlbench_core.plain_text import clean
 
@@ -33,7 +33,7 @@ def append_summary(text: str) -> None:
         file.write(text)
 
 
-def error_commands(comparison: Comparison) -> list[str]:
+def error_commands(comparison: RunComparison) -> list[str]:
     """A workflow command for each slower cell, ten at most, the last saying how many more there are."""
     slower = [one for one in comparison.judged if one.verdict == "slower"]
     lines = []

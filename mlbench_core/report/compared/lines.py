@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
-from mlbench_core.compare.gate import Outcome
-from mlbench_core.compare.judge import Comparison, Judged
+from mlbench_core.compare.gate import GateResult
+from mlbench_core.compare.judge import Judged, RunComparison
 
 TITLES = ("cell", "metric", "base", "new", "ratio", "interval", "p (Holm)", "blocks", "verdict", "notes")
 SITTINGS = (
@@ -31,7 +31,7 @@ class Said:
     met: tuple[str, ...]
 
 
-def said(comparison: Comparison, found: Outcome, title: str) -> Said:
+def said(comparison: RunComparison, found: GateResult, title: str) -> Said:
     """The comparison in words."""
     return Said(
         title=title,
@@ -74,7 +74,7 @@ def _cost(value: float | None, unit: str) -> str:
     return f"{value / 1e6:,.0f} MB" if unit == "bytes" else f"{value:.3g} {unit}"
 
 
-def _facts(comparison: Comparison) -> Sequence[str]:
+def _facts(comparison: RunComparison) -> Sequence[str]:
     lines = []
     for change in comparison.changes:
         weight = "decides" if change.decides else "informs"
@@ -86,7 +86,7 @@ def _facts(comparison: Comparison) -> Sequence[str]:
     return lines
 
 
-def _means(comparison: Comparison) -> Iterator[str]:
+def _means(comparison: RunComparison) -> Iterator[str]:
     for mean in comparison.means:
         mixed = "; mixed: some cells are faster, some slower" if mean.mixed else ""
         interval = "" if mean.ratio.low is None else f" [{mean.ratio.low:.3f}, {mean.ratio.high:.3f}]"
