@@ -40,10 +40,10 @@ def computing(
             command, capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT_S, check=False, cwd=folder,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        told: dict[str, str] = json.loads(answer.stdout.strip().rpartition("\n")[2])
+        told = json.loads(answer.stdout.strip().rpartition("\n")[2])
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return {}
-    return told
+    return told if isinstance(told, dict) else {}  # else what something else has printed
 
 
 def facts(framework: str, modules: Mapping[str, list[str]]) -> dict[str, str]:
