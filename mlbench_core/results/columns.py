@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -40,9 +41,10 @@ def whole(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def two(value: float) -> str:
-    """Two decimals."""
-    return f"{value:,.2f}"
+def decimal(value: float) -> str:
+    """Two decimals; below 1 three significant digits, in four decimals at most."""
+    places = 2 if not value or abs(value) >= 1 else min(4, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{places}f}"
 
 
 def share(value: float) -> str:

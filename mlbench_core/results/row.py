@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from attrs import evolve, fields, frozen
 
 from mlbench_core.record import Flag, Status
-from mlbench_core.results.columns import Column, count, listed, share, two, whole
+from mlbench_core.results.columns import Column, count, decimal, listed, share, whole
 from mlbench_core.stats.percentiles import Percentile
 
 RowStatus = Status | Literal["rejected"]
@@ -65,10 +65,13 @@ class Row:
 
     train_time_per_epoch: Annotated[
         float | None,
-        Column(label="s/epoch", unit="s", show=two, meaning="mean epoch of the real training, data loading included"),
+        Column(
+            label="s/epoch", unit="s", show=decimal, meaning="mean epoch of the real training, data loading included"
+        ),
     ] = None
     total_train_time: Annotated[
-        float | None, Column(label="training s", unit="s", show=two, meaning="all epochs of the real training together")
+        float | None,
+        Column(label="training s", unit="s", show=decimal, meaning="all epochs of the real training together"),
     ] = None
     samples_per_second: Annotated[
         float | None,
@@ -98,17 +101,18 @@ class Row:
         int | None, Column(label="parameters", show=whole, meaning="trained parameters of the model")
     ] = None
     model_size_mb: Annotated[
-        float | None, Column(label="saved MB", unit="MB", show=two, meaning="saved in the framework's own format")
+        float | None, Column(label="saved MB", unit="MB", show=decimal, meaning="saved in the framework's own format")
     ] = None
     inference_latency: Annotated[
-        Latency | None, Column(label="", unit="ms", show=two, meaning="of one query at a time, synchronised")
+        Latency | None, Column(label="", unit="ms", show=decimal, meaning="of one query at a time, synchronised")
     ] = None
     gpu_utilization_pct: Annotated[
         float | None,
         Column(label="GPU %", unit="%", show=whole, meaning="share of time in which any kernel ran (NVML)"),
     ] = None
     first_step_s: Annotated[
-        float | None, Column(label="first step s", unit="s", show=two, meaning="the first step, compilation included")
+        float | None,
+        Column(label="first step s", unit="s", show=decimal, meaning="the first step, compilation included"),
     ] = None
     variant: Annotated[
         str, Column(label="variant", meaning="of the framework, by the label of its entry; empty if it has none")
@@ -155,13 +159,14 @@ class Row:
         float | None, Column(label="device %", unit="%", show=whole, meaning="share in which the device computes")
     ] = None
     time_to_100_steps_s: Annotated[
-        float | None, Column(label="100 steps s", unit="s", show=two, meaning="100 steps, compilation included")
+        float | None, Column(label="100 steps s", unit="s", show=decimal, meaning="100 steps, compilation included")
     ] = None
     time_to_1000_steps_s: Annotated[
-        float | None, Column(label="1,000 steps s", unit="s", show=two, meaning="1,000 steps, compilation included")
+        float | None, Column(label="1,000 steps s", unit="s", show=decimal, meaning="1,000 steps, compilation included")
     ] = None
     time_to_10000_steps_s: Annotated[
-        float | None, Column(label="10,000 steps s", unit="s", show=two, meaning="10,000 steps, compilation included")
+        float | None,
+        Column(label="10,000 steps s", unit="s", show=decimal, meaning="10,000 steps, compilation included"),
     ] = None
     mfu_pct: Annotated[
         float | None, Column(label="MFU %", unit="%", show=whole, meaning="of the fastest matrix product measured here")
@@ -170,10 +175,10 @@ class Row:
         float | None, Column(label="MFU % (sheet)", unit="%", show=whole, meaning="of the card's data sheet")
     ] = None
     measured_peak_tflops: Annotated[
-        float | None, Column(label="peak TFLOP/s", unit="TFLOP/s", show=two, meaning="the fastest matrix product")
+        float | None, Column(label="peak TFLOP/s", unit="TFLOP/s", show=decimal, meaning="the fastest matrix product")
     ] = None
     data_sheet_peak_tflops: Annotated[
-        float | None, Column(label="sheet TFLOP/s", unit="TFLOP/s", show=two, meaning="by the card's data sheet")
+        float | None, Column(label="sheet TFLOP/s", unit="TFLOP/s", show=decimal, meaning="by the card's data sheet")
     ] = None
     scaling_efficiency_pct: Annotated[
         float | None,
@@ -224,7 +229,8 @@ class Row:
         ),
     ] = None
     step_latency: Annotated[
-        Latency | None, Column(label="step", unit="ms", show=two, meaning="of training steps synchronised one by one")
+        Latency | None,
+        Column(label="step", unit="ms", show=decimal, meaning="of training steps synchronised one by one"),
     ] = None
 
 

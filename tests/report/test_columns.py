@@ -1,8 +1,11 @@
-"""The README's table of columns is the one that the code has."""
+"""The README's table of columns is the one that the code has; and how a column's figures are written."""
 
 from pathlib import Path
 
+import pytest
+
 from mlbench_core.report.columns import columns_table
+from mlbench_core.results.columns import decimal
 from mlbench_core.results.row import COLUMNS
 
 README = Path(__file__).parents[2] / "README.md"
@@ -16,3 +19,12 @@ def test_every_column_is_explained() -> None:
     assert all(column.name and column.label and column.meaning for column in COLUMNS)
     labels = [column.label for column in COLUMNS]
     assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0.00"), (0.00004, "0.0000"), (0.00638, "0.0064"), (0.0233, "0.0233"), (0.44, "0.440"), (0.9996, "1.000"),
+     (1.0, "1.00"), (1234.567, "1,234.57"), (-0.05, "-0.0500")],
+)  # fmt: skip
+def test_a_decimal_tells_small_values_apart(value: float, shown: str) -> None:
+    assert decimal(value) == shown

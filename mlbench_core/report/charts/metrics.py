@@ -10,7 +10,7 @@ from mlbench_core.report.charts.dots import BARS, dots, marks, plain
 from mlbench_core.report.charts.series import points
 from mlbench_core.report.charts.style import Look
 from mlbench_core.results import Results
-from mlbench_core.results.columns import count, two, whole
+from mlbench_core.results.columns import count, decimal, whole
 from mlbench_core.results.metrics import MB, peak_memory, samples_per_second
 from mlbench_core.stats.percentiles import percentile
 
@@ -26,7 +26,7 @@ def training_time(results: Results, look: Look) -> Chart:
         "training_time", "Time of an epoch of real training", plain(points(results, look, "train", epoch)), look,
         label="seconds per epoch",
         caption="Data loading and placement included. Less is better. Only the first block trains for real: no interval.",
-        missing="Training for real fills it: num_epochs of at least 1.", show=significant,
+        missing="Training for real fills it: num_epochs of at least 1.", show=decimal,
     )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def inference(results: Results, look: Look) -> Chart:
         "inference", "Inference latency", marks(found), look, label="milliseconds",
         caption=f"One query at a time, synchronised. Less is better. {BARS}",
         missing="Inference trials fill it: at least 11 queries for p50, 130 for p95, 662 for p99 (measure: queries).",
-        show=significant,
+        show=decimal,
     )  # fmt: skip
 
 
@@ -73,8 +73,3 @@ def latency(p: float) -> Callable[[Record], float | None]:
         return None if known is None else 1e3 * known.value
 
     return value
-
-
-def significant(value: float) -> str:
-    """Two decimals, and three significant digits below 1."""
-    return two(value) if value >= 1 else f"{value:.3g}"

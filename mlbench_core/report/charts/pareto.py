@@ -9,12 +9,12 @@ from attrs import frozen
 
 from mlbench_core.report.charts.axes import entry, scale
 from mlbench_core.report.charts.chart import Chart, drawn, empty
-from mlbench_core.report.charts.metrics import latency, significant
+from mlbench_core.report.charts.metrics import latency
 from mlbench_core.report.charts.panels import PANELS, arms_legend, draw_panels, grid_size
 from mlbench_core.report.charts.series import Part, names_of, points
 from mlbench_core.report.charts.style import LIGHT, Look, several
 from mlbench_core.results import Results
-from mlbench_core.results.columns import count
+from mlbench_core.results.columns import count, decimal
 from mlbench_core.results.groups import grouped
 from mlbench_core.results.metrics import samples_per_second
 
@@ -71,7 +71,7 @@ def throughput_latency(results: Results, look: Look) -> Chart:
         front = pareto([(spot.rate, spot.ms) for spot in panels[name]])
         for spot in panels[name]:
             best = "yes" if (spot.rate, spot.ms) in front else "no"
-            rows.append([name, spot.arm, str(spot.batch_size), count(spot.rate), significant(spot.ms), best])
+            rows.append([name, spot.arm, str(spot.batch_size), count(spot.rate), decimal(spot.ms), best])
     return drawn(
         "throughput_latency", title,
         draw_panels(names, draw, entries, x_label="median latency, ms", y_label="training samples per second"),

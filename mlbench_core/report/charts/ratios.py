@@ -12,7 +12,7 @@ from mlbench_core.report.charts.dots import BARS, dots, marks
 from mlbench_core.report.charts.series import Point, over, points
 from mlbench_core.report.charts.style import Look
 from mlbench_core.results import Results
-from mlbench_core.results.columns import two
+from mlbench_core.results.columns import decimal
 from mlbench_core.results.groups import Group
 from mlbench_core.results.metrics import samples_per_second
 
@@ -28,7 +28,7 @@ def gpu_vs_cpu(results: Results, look: Look) -> Chart:
         marks(((gain.group.device, gain) for gain in gains), panel=("model", "node", "dataset")), look,
         label="times as fast as on the CPU",
         caption=f"Training throughput on the GPU over that of the same arm on the CPU, block by block. {BARS}",
-        missing="A run on the CPU and a GPU fills it: --devices cpu cuda:0.", show=two,
+        missing="A run on the CPU and a GPU fills it: --devices cpu cuda:0.", show=decimal,
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def precision(results: Results, look: Look) -> Chart:
         marks(((gain.group.precision, gain) for gain in gains), line=("batch_size",)), look,
         label=f"times as fast as in {base}",
         caption=f"Training throughput over that of the same arm in {base}, block by block. {BARS}",
-        missing=MISSING, show=two,
+        missing=MISSING, show=decimal,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def scaling(results: Results, look: Look) -> Chart:
         label="times as fast as on one device",
         caption="Training throughput of several devices over that of one with as many samples per device, or else with the "
         f"same batch, block by block; linear scaling is the number of devices. {BARS}",
-        missing="A run on one device and on several fills it: --devices cuda:0 cuda:0-1.", show=two,
+        missing="A run on one device and on several fills it: --devices cuda:0 cuda:0-1.", show=decimal,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from mlbench_core.report.charts.panels import PANELS, Entries, arms_legend, draw
 from mlbench_core.report.charts.series import arm_of, names_of
 from mlbench_core.report.charts.style import Look, several
 from mlbench_core.results import Results
-from mlbench_core.results.columns import two, whole
+from mlbench_core.results.columns import decimal, whole
 from mlbench_core.results.groups import group_of, grouped
 from mlbench_core.results.metrics import MB
 from mlbench_core.stats.order import quantile
@@ -50,7 +50,13 @@ def compile_crossover(results: Results, look: Look) -> Chart:
         )
 
     rows = [
-        [name, arm, f"{first:.3f}", f"{1e3 * step:.4g}", *(two(time_to(n, first, step)) for n in (100, 1_000, 10_000))]
+        [
+            name,
+            arm,
+            f"{first:.3f}",
+            f"{1e3 * step:.4g}",
+            *(decimal(time_to(n, first, step)) for n in (100, 1_000, 10_000)),
+        ]
         for name in names
         for arm, (first, step) in lines[name].items()
     ]

@@ -44,7 +44,7 @@ class Placement:
     def steps_alone(self) -> bool:
         """Whether a step must have ended before the next one is asked for. Asked for hundreds at once, the devices that one CPU
         stands for wait for each other's part of a sum until XLA ends the process, after 40 s (jaxlib 0.10.2)."""
-        return self.several and self.devices[0].platform == "cpu"
+        return self.devices[0].platform == "cpu" and len(self.here) > 1
 
     @property
     def here(self) -> tuple[jax.Device, ...]:
