@@ -1,4 +1,4 @@
-"""Where the GPU's time goes in a training step of mlbench's own: its kernels, the longest first.
+"""Where the GPU's time goes in a training step of mlbench's own under `tuned`: its kernels, the longest first.
 
 `python -m benchmarks.gpu.kernels jax bert-base --length 512 --batch-size 32` prints them with their ms per step. PyTorch's
 profiler reads CUPTI, which sees the kernels of every library in the process, so JAX's are listed by the same clock. It is in
@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from attrs import evolve
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.common import BERT_CLASSES, IMAGE, IMAGE_CLASSES
@@ -39,18 +38,15 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--device", default="cuda:0", help="of several, the first one's kernels are listed")
     parser.add_argument("--precision", default="bf16")
-    parser.add_argument("--profile", default="tuned", choices=["tuned", "defaults"])
     given = parser.parse_args()
     shape, classes = ((given.length,), BERT_CLASSES) if given.length else (IMAGE, IMAGE_CLASSES)
     architecture = attribute(load_registry(Path()).models[given.model].source.factory)(shape, classes)
-    framework, tuned = load_framework(given.framework), given.profile == "tuned"
+    framework = load_framework(given.framework)
     plan = Plan(
-        device=given.device, precision=given.precision, execution="compiled" if tuned else "default",
-        batch_size=given.batch_size, optimizer=architecture.optimizer, threads=8, seed=0, task="train", tuned=tuned,
+        device=given.device, precision=given.precision, execution="compiled", batch_size=given.batch_size,
+        optimizer=architecture.optimizer, threads=8, seed=0, task="train", tuned=True,
     )  # fmt: skip
     os.environ.update(framework.worker_environment(plan) or {})
-    if not tuned:
-        plan = evolve(plan, execution=framework.framework_info().default_execution)
     session = framework.make_session(framework.build_model(architecture, plan), initial_weights(architecture, 0), plan)
     batch = framework.place_batch(session, random_batch(architecture, given.batch_size, 0))
 

@@ -30,15 +30,15 @@ def _load(path: Path) -> Results:
     from mlbench_core.runner.journal import NAME as JOURNAL
     from mlbench_core.runner.unfinished import results_of
 
-    journal = path / JOURNAL if path.is_dir() and not (path / NAME).exists() else path
-    return results_of(journal) if journal.name == JOURNAL and journal.is_file() else load(path)
+    killed = not (path / NAME).exists() and (path / JOURNAL).is_file()
+    return results_of(path / JOURNAL) if killed else load(path)
 
 
 def report(
     results: Annotated[
         list[Path],
         typer.Option(
-            help="A results file, a run's journal, or its folder; repeated for runs that share a matrix between them."
+            help="A results file, or the folder of a run, killed or not; repeated for runs that share a matrix between them."
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),

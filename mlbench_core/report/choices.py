@@ -64,8 +64,8 @@ def _clause(choice: Choice, trained: Trained, confidence: float) -> str:
     known = interval(choice.gain, confidence)
     if choice.respect == "devices":
         efficiency, each = choice.efficiency, group.batch_size // int(choice.devices)
-        alone = group.batch_size != base.batch_size
-        shared = f"{each} samples per device" if alone else f"batch {group.batch_size}, shared"
+        same = group.batch_size == base.batch_size
+        shared = f"batch {group.batch_size}, shared" if same else f"{each} samples per device"
         return (
             f"{choice.arm} trains {choice.gain.value:.2f} times as fast on {where(group)} as on {base.device} "
             f"({shared}, {group.precision}): {100 * efficiency.value:.0f} % of linear ({_range(efficiency, confidence)})"

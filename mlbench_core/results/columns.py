@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,9 +41,8 @@ def whole(value: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Two decimals; below 1 three significant digits, in four decimals at most."""
-    places = 2 if not value or abs(value) >= 1 else min(4, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{places}f}"
+    """Two decimals; below 1 three significant digits."""
+    return f"{value:,.2f}" if not value or abs(value) >= 1 else f"{value:.3g}"
 
 
 def share(value: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,11 +10,10 @@ from pathlib import Path
 from mlbench_core.fingerprint import of_modules
 from mlbench_core.hookspecs import ModelDescriptor
 from mlbench_core.installed import FRAMEWORKS, REFERENCE, find, versions
+from mlbench_core.runner.interpreters import told_by
 
 WORKER = "mlbench_core.worker.parity"
 """Where a worker's verification begins: all that it imports of the core takes part in the proof."""
-TIME_LIMIT_S = 60.0
-"""For an interpreter to start and read the sources, on a slow disk."""
 ASKED = """
 import json, sys
 from mlbench_core.runner.computing import facts
@@ -34,16 +32,8 @@ def computing(
     modules = {model.name: _modules(model, framework) for model in models}
     if python == sys.executable:
         return facts(framework, modules)
-    command = [python, "-c", ASKED, json.dumps([framework, modules])]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT_S, check=False, cwd=folder,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        told = json.loads(answer.stdout.strip().rpartition("\n")[2])
-    except (OSError, subprocess.TimeoutExpired, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}  # else what something else has printed
+    told, _ = told_by(python, ASKED, json.dumps([framework, modules]), folder=folder)
+    return told
 
 
 def facts(framework: str, modules: Mapping[str, list[str]]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from mlbench_core.errors import ConfigError
@@ -26,7 +27,7 @@ print(json.dumps({{"core": core, "frameworks": found}}))
 """
 """Uses nothing of mlbench but its version: whichever one is there can run it."""
 TIME_LIMIT_S = 60.0
-"""For an interpreter to start and read metadata, on a slow disk."""
+"""For an interpreter to start and read metadata or sources, on a slow disk."""
 
 
 def installed_in(python: str, framework: str) -> Installed:
@@ -52,18 +53,25 @@ def installed_in(python: str, framework: str) -> Installed:
 
 
 def _ask(python: str) -> dict[str, Any]:
+    told, why = told_by(python, PROBE)
+    if why:
+        raise ConfigError(f"frameworks: {python} cannot be asked what it has installed: {why}")
+    return told
+
+
+def told_by(python: str, code: str, *arguments: str, folder: Path = Path()) -> tuple[dict[str, Any], str]:
+    """The JSON object that the code prints last in that interpreter, started in the folder, and nothing; or none, and why."""
     try:
         answer = subprocess.run(
-            [python, "-c", PROBE], capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT_S, check=False,
-            stdin=subprocess.DEVNULL,
+            [python, "-c", code, *arguments], capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT_S,
+            check=False, stdin=subprocess.DEVNULL, cwd=folder,
         )  # fmt: skip
+        told = json.loads(answer.stdout.strip().rpartition("\n")[2])
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"frameworks: {python} cannot be asked what it has installed: {error}") from None
-    try:
-        told: dict[str, Any] = json.loads(answer.stdout.strip().rpartition("\n")[2])
+        return {}, str(error)
     except ValueError:
-        said = (answer.stderr.strip() or answer.stdout.strip() or "it said nothing").rpartition("\n")[2]
-        raise ConfigError(
-            f"frameworks: {python} cannot be asked what it has installed: {said:.300}. Is it a Python of 3.11 or later?"
-        ) from None
-    return told
+        told = None
+    if isinstance(told, dict):
+        return told, ""
+    said = (answer.stderr.strip() or answer.stdout.strip() or "it said nothing").rpartition("\n")[2]
+    return {}, f"{said:.300}. Is it a Python of 3.11 or later?"

@@ -77,12 +77,13 @@ def verify(
     """
     results: list[ParityResult] = []
     built = {model.name: _built(model) for model in wanted.models}
+    computed = {one: computing(one.python, one.name, wanted.models, wanted.folder) for one in wanted.entries}
     for place, entry, device in itertools.product(wanted.places, wanted.entries, wanted.devices):
         proof = _Proof(wanted=wanted, run=run, place=place, entry=entry, device=device, logs=logs, on_result=on_result)
         found: dict[str, ParityResult] = {}
         missing: dict[str, _Missing] = {}
         elsewhere = place.kind and entry.python != sys.executable
-        computes = {} if elsewhere else computing(entry.python, entry.name, wanted.models, wanted.folder)
+        computes = {} if elsewhere else computed[entry]
         for model in wanted.models:
             made = built[model.name]
             if isinstance(made, str):

@@ -23,8 +23,14 @@ def test_every_column_is_explained() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.0, "0.00"), (0.00004, "0.0000"), (0.00638, "0.0064"), (0.0233, "0.0233"), (0.44, "0.440"), (0.9996, "1.000"),
-     (1.0, "1.00"), (1234.567, "1,234.57"), (-0.05, "-0.0500")],
-)  # fmt: skip
+    [
+        (0.0, "0.00"),
+        (0.00004, "4e-05"),
+        (0.00638, "0.00638"),
+        (0.0233, "0.0233"),
+        (0.44, "0.44"),
+        (1234.567, "1,234.57"),
+    ],
+)
 def test_a_decimal_tells_small_values_apart(value: float, shown: str) -> None:
     assert decimal(value) == shown

@@ -47,10 +47,9 @@ def test_what_had_ended_is_reported(journal: Path) -> None:
     )
     assert found.machines == {"made": FACTS}
     output = journal.parent / "report"
-    for given in (journal, journal.parent):
-        done = CliRunner().invoke(app, ["report", "--results", str(given), "--output", str(output), "--no-charts"])
-        assert done.exit_code == 0, done.output
-        assert "The run was interrupted" in (output / "report.html").read_text()
+    done = CliRunner().invoke(app, ["report", "--results", str(journal.parent), "--output", str(output), "--no-charts"])
+    assert done.exit_code == 0, done.output
+    assert "The run was interrupted" in (output / "report.html").read_text()
 
 
 def test_of_a_block_that_was_begun_again_the_earlier_part_does_not_count(journal: Path) -> None:

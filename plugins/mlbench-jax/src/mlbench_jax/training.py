@@ -33,7 +33,7 @@ class Session:
         """Raises UnsupportedError for a plan that cannot be run, PluginError for bindings or weights that do not fit."""
         self.plan, self.architecture = plan, model.architecture
         self.precision, self.placement = settings.apply(plan)
-        self.steps_alone = self.placement.steps_alone
+        self.steps_alone = self.placement.steps_alone  # every step asks, and the placement looks at each device
         self.network, self.layouts = split(model), layouts(model)
         self.optimizer = make_optimizer(plan.optimizer, model.architecture)
         self.program = make_program(self.network, self.optimizer, make_loss(plan.loss), self.precision, self.placement)

@@ -33,7 +33,8 @@ def _(value: Tensor) -> Tensor:
 
 class _Normalised(torch.autograd.Function):
     """BatchNorm's arithmetic once the statistics are known, with the way back written out: two sums over the batch, exchanged
-    together. (Autograd's own way through the statistics took 11 % more of the GPU's time in ResNet-50's step on two H100.)
+    together. (Autograd's own way through the statistics took 59.4 ms of kernels in ResNet-50's step on two
+    H100, this one 53.3: one profile each.)
 
     x: (batch, channels, ...). mean, inverse: of the whole batch, by channel; the inverse is that of the deviation. Formula:
     Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.
@@ -49,11 +50,10 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Any) -> Any:
         x, mean, inverse, weight = context.saved_tensors
-        shape, axes = _shape(x), [axis for axis in range(x.dim()) if axis != 1]
+        shape, axes = _shape(x), _axes(x)
         gradient, centred = _wide(gradients[0]), _wide(x) - mean.view(shape)
         total, product = gradient.sum(axes), (gradient * centred).sum(axes)
-        n = dist.get_world_size() * x.numel() // x.shape[1]
-        totals, products = (sum_over_processes(torch.stack([total, product])) / n).unbind()
+        totals, products = (sum_over_processes(torch.stack([total, product])) / _number(x)).unbind()
         slope = (products * inverse.square()).view(shape)
         by_x = (gradient - totals.view(shape) - centred * slope) * (weight * inverse).view(shape)
         return by_x.to(x.dtype), None, None, product * inverse, total
@@ -62,6 +62,16 @@ class _Normalised(torch.autograd.Function):
 def _wide(value: Tensor) -> Tensor:
     """In float32, where it has 16 bits."""
     return value.float() if value.dtype.itemsize == 2 else value
+
+
+def _axes(x: Tensor) -> list[int]:
+    """All but the channels'."""
+    return [axis for axis in range(x.dim()) if axis != 1]
+
+
+def _number(x: Tensor) -> int:
+    """How many values of a channel there are in all processes."""
+    return dist.get_world_size() * x.numel() // x.shape[1]
 
 
 def _shape(x: Tensor) -> list[int]:
@@ -90,13 +100,13 @@ class Written(nn.BatchNorm2d):
                 self.momentum or 0.0,
                 self.eps,
             )
-        axes = [axis for axis in range(x.dim()) if axis != 1]
         with torch.no_grad():
-            variance, mean = torch.var_mean(_wide(x), axes, correction=0)
+            variance, mean = torch.var_mean(_wide(x), _axes(x), correction=0)
             mean, variance = _over_processes(mean, variance)
-            n = dist.get_world_size() * x.numel() // x.shape[1]
+            n = _number(x)
             self._keep(mean, variance * (n / (n - 1)))
         inverse = torch.rsqrt(variance + self.eps)
+        # PyTorch does not annotate `apply`.
         normalised: Tensor = _Normalised.apply(x, mean, inverse, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return normalised
 
