@@ -52,7 +52,7 @@ def main() -> None:
     job, device = common.job(), torch.device("cuda")
     torch.backends.cudnn.benchmark = True
     model, optimizer, batches = made(job, device)
-    compiled = torch.compile(model)
+    compiled = torch.compile(model, mode="reduce-overhead")
 
     def run(steps: int) -> None:
         for i in range(steps):

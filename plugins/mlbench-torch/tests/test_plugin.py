@@ -34,6 +34,7 @@ from mlbench_core.hookspecs import Batch
 from mlbench_core.reference import plugin as reference
 from mlbench_core.trial import Plan
 from mlbench_torch.lowering import At, Model, lower
+from mlbench_torch.settings import compile_mode
 from mlbench_torch.training import Session
 
 SGD = Optimizer(name="sgd", learning_rate=0.01)
@@ -301,6 +302,42 @@ def test_a_tuned_optimiser_is_fused_and_updates_alike() -> None:
         assert (plain, fused) == ("None", "True")
         for path, value in weights.items():  # float64, in another order of operations
             np.testing.assert_allclose(value, expected[path], rtol=1e-12, err_msg=path)
+
+
+@pytest.mark.parametrize(
+    ("device", "tuned", "mode"),
+    [
+        ("cuda:0", True, "reduce-overhead"),
+        ("cuda:0-1", True, "reduce-overhead"),
+        ("cuda:0", False, None),
+        ("cpu", True, None),
+        ("mps", True, None),
+    ],
+)
+def test_a_tuned_plan_asks_for_cuda_graphs(device: str, tuned: bool, mode: str | None) -> None:
+    assert compile_mode(plan_of(device=device, tuned=tuned)) == mode
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
+def test_a_tuned_step_on_a_gpu_is_two_cuda_graphs_and_updates_alike() -> None:
+    architecture = small(Dense(4), BatchNorm(), Dense(2))
+    batch = Batch(np.random.default_rng(0).standard_normal((6, 3), np.float32), np.arange(6, dtype=np.int32) % 2)
+    found = []
+    for tuned in (False, True):
+        session = session_of(architecture, plan_of(device="cuda:0", execution="compiled", tuned=tuned))
+        placed = session.place(batch)
+        for _ in range(5):  # the first warms up, the second records
+            session.train_step(placed)
+        with torch.profiler.profile() as profiled:
+            session.train_step(placed)
+            session.synchronize()
+        replays = sum(event.count for event in profiled.key_averages() if event.key == "cudaGraphLaunch")
+        found.append((replays, plugin.read_weights(session)))
+        session.close()
+    (none, expected), (replays, weights) = found
+    assert (none, replays) == (0, 2)  # the way there and the way back
+    for path, value in weights.items():  # float64, a fused optimiser's sums in another order
+        np.testing.assert_allclose(value, expected[path], rtol=1e-12, atol=1e-15, err_msg=path)
 
 
 def test_decay_spares_vectors() -> None:

@@ -77,7 +77,7 @@ class Member(Session):
         # Compiled within, not around: the compiler gives up on DistributedDataParallel's own forward pass, and then compiles no
         # container of PyTorch's, such as an nn.Sequential, that it wraps. Buffers are not sent around: synchronised statistics
         # are the same everywhere.
-        module = executed(self.module, plan.execution)
+        module = executed(self.module, plan)
         together = DistributedDataParallel(module, ids, broadcast_buffers=False, gradient_as_bucket_view=True)
         self.training_forward = narrowed(together, self.device, self.precision)
 
@@ -217,7 +217,7 @@ class Team:
         self._leaving = True
         for pipe in self._pipes:
             pipe.close()
-        dist.destroy_process_group()
+        _part()
 
 
 _TEAMS: list[Team] = []
@@ -239,7 +239,7 @@ def join_nodes(plan: Plan) -> None:
     """Becomes one of a group with a process on each of several nodes, once."""
     if not dist.is_initialized():
         _join(plan, 0, "")
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_part)
 
 
 def _join(plan: Plan, rank: int, rendezvous: str) -> None:
@@ -259,6 +259,13 @@ def _join(plan: Plan, rank: int, rendezvous: str) -> None:
     )
     if rank:
         dist.new_group([0])  # every rank takes part in making the leader's own
+
+
+def _part() -> None:
+    """Leaves the group. NCCL would wait for ever while a CUDA graph holds one of its sums (pytorch/pytorch#115388)."""
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
+    dist.destroy_process_group()
 
 
 def sized(placed: Placed, size: int) -> Placed:

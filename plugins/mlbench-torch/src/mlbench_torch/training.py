@@ -62,7 +62,7 @@ class Session:
             for parameter in model.architecture.parameters()
             if parameter.trainable
         ]
-        self.forward = narrowed(executed(self.module, plan.execution), self.device, self.precision)
+        self.forward = narrowed(executed(self.module, plan), self.device, self.precision)
         self.training_forward = self.forward
         self.inferring = False
         self.loss = _loss(plan, self.precision)
@@ -189,7 +189,7 @@ class Session:
         """Process-wide settings, and those of this session's own model and optimiser."""
         images = [p for p in self.module.parameters() if p.dim() == 4]
         last = all(p.is_contiguous(memory_format=torch.channels_last) for p in images)
-        return settings.read_back(self.plan.execution) | {
+        return settings.read_back(self.plan) | {
             "parameters": str(self.precision.dtype).removeprefix("torch."),
             "autocast": str(self.precision.autocast).removeprefix("torch."),
             "memory_format": "channels_last" if images and last else "contiguous",
@@ -251,13 +251,14 @@ def _image_to_tree(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1) if x.dim() == 4 else x
 
 
-def executed(module: nn.Module, execution: str) -> nn.Module:
-    """The module as the plan executes it, with the same parameters."""
-    if execution != "compiled":
+def executed(module: nn.Module, plan: Plan) -> nn.Module:
+    """The module as the plan executes it, with the same parameters. What a CUDA graph puts out holds until the next pass."""
+    if plan.execution != "compiled":
         return module
     # One graph per batch shape. By default PyTorch answers the second shape with a graph for any, which would then
     # serve the first shape too, and not as fast.
-    return torch.compile(module, dynamic=False)  # type: ignore[return-value]  # of a module it makes a module
+    mode = settings.compile_mode(plan)
+    return torch.compile(module, dynamic=False, mode=mode)  # type: ignore[return-value]  # of a module it makes a module
 
 
 def narrowed(run: Callable[[Tensor], Tensor], device: torch.device, precision: Precision) -> Callable[[Tensor], Tensor]:
