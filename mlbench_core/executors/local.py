@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from mlbench_core.executors.pipes import Pipes
 from mlbench_core.executors.processes import MARK, Family, new_mark
 from mlbench_core.executors.scratch import scratch
 from mlbench_core.executors.shared_memory import Segments
+from mlbench_core.executors.waiting import after
 from mlbench_core.hookspecs import ExecutorDescriptor, hookimpl
 from mlbench_core.machine import gpus
 from mlbench_core.machine.facts import machine_facts
@@ -68,7 +69,8 @@ def machine() -> dict[str, Any]:
 def run(request: Request, setting: Setting) -> Running[Outcome]:
     """Has a request done by a fresh process, watches it, and returns what came of it.
 
-    Yields while the worker waits for its turn (`Job.takes_turns`). Whatever way it ends, nothing of the worker is left.
+    Yields while the worker waits for its turn (`Job.takes_turns`), and of a verification what to wait for until there may be
+    news of it. Whatever way it ends, nothing of the worker is left.
     """
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     if shutil.which(setting.python) is None:
@@ -187,11 +189,12 @@ def worker_variables(gpu: str, threads: int) -> dict[str, str]:
 
 def _follow(
     worker: _Worker, request: Request, monitor: Monitor, limits: Limits, setting: Setting, log: Log
-) -> Generator[None, None, dict[str, Any]]:
+) -> Running[dict[str, Any]]:
     """Hands the request over and follows the events; returns the last one, empty if it was not one of `FINAL`."""
     pipes = worker.pipes
     pipes.tell(json.dumps(to_json(request)))
-    while (line := pipes.next_line(limits.left())) is not None:
+    meanwhile = request.kind == "verify"
+    while (line := (yield from _next_line(pipes, limits, meanwhile))) is not None:
         event = parse(line)
         if event is None or (event["event"] == "done" and ANSWERS[request.kind] not in event):
             pipes.noise(line)
@@ -199,7 +202,7 @@ def _follow(
         if event["event"] == "turn":
             limits.pause()
             monitor.waiting = True
-            yield
+            yield None
             monitor.waiting = False
             limits.resume()
             pipes.tell("go")
@@ -214,6 +217,21 @@ def _follow(
     limits.pause()
     return {}
 
+
+def _next_line(pipes: Pipes, limits: Limits, meanwhile: bool) -> Running[bytes | None]:
+    """The next line, or None if there will be none. meanwhile: whether others may go on until it comes; beside a measurement
+    nothing does."""
+    while meanwhile:
+        pipes.move(0.0)
+        line = pipes.next_line(0.0)
+        if line is not None or pipes.ended or pipes.stopped or limits.left() == 0:
+            return line
+        yield after(LOOK_S)
+    return pipes.next_line(limits.left())
+
+
+LOOK_S = 0.05
+"""How long news of a verification may wait to be heard."""
 
 ANSWERS = {"trial": "measured", "inspect": "info", "verify": "event", "follow": "event"}
 """What the last event of a worker that has done its job holds, by kind of request."""

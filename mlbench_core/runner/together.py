@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 from concurrent.futures import Future, InvalidStateError
-from threading import Timer
 from typing import Any
 
 from attrs import evolve
 
 from mlbench_core.executor import Outcome, Place, Request, Run, Running, Setting
+from mlbench_core.executors.waiting import after
 from mlbench_core.serialize import to_json
 from mlbench_core.trial import Following, Team
 
@@ -65,7 +65,7 @@ def together(run: Run, request: Request, setting: Setting, place: Place) -> Runn
             if 0 in ended and ended[0].status == "ok":
                 return ended[0]
             if ended and patience is None:
-                patience = _after(GRACE_S)
+                patience = after(GRACE_S)
             if patience is not None and patience.done():
                 break
             if running and all(number in waiting for number in running):
@@ -99,14 +99,6 @@ def _of_follower(setting: Setting, place: Place, number: int) -> Setting:
         time_limit_s=ENDLESS_S,
         phase_limit_s=None,
     )
-
-
-def _after(seconds: float) -> Future[None]:
-    found: Future[None] = Future()
-    timer = Timer(seconds, found.set_result, [None])
-    timer.daemon = True
-    timer.start()
-    return found
 
 
 def _first(several: list[Future[None]]) -> Future[None]:

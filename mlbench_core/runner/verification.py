@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from mlbench_core.architecture import Architecture
 from mlbench_core.devices import kind_of
 from mlbench_core.entry import Entry
 from mlbench_core.errors import MlbenchError
-from mlbench_core.executor import Place, Request, Run, Setting
+from mlbench_core.executor import Place, Request, Run, Running, Setting
 from mlbench_core.files import replace_text
 from mlbench_core.hookspecs import ModelDescriptor
 from mlbench_core.plugins import build_architecture
 from mlbench_core.runner.computing import computing
 from mlbench_core.runner.together import together
-from mlbench_core.runner.turns import run_alone
+from mlbench_core.runner.turns import run_at_once
 from mlbench_core.serialize import from_json, to_json
 from mlbench_core.verify.rungs import Candidate, ParityResult, VerifyJob, stopped_at
 
@@ -69,15 +69,17 @@ def verify(
     fresh: bool = False,
     on_result: Callable[[ParityResult], None] = lambda _result: None,
 ) -> list[ParityResult]:
-    """The parity of every model in every framework on every device; one process per place, framework and device.
+    """The parity of every model in every framework on every device; one process per place, framework and device. On GPUs the
+    frameworks go up the ladder side by side, as far as the executor lets them: nothing is timed there.
 
     run: the executor that does it, the same that measures. on_result is called with each result as it is known. A result that
     the cache holds is not found anew unless `fresh`: its key covers the content of all that computes, see
     docs/reference/caches.md. In an interpreter whose files cannot be read from here everything is found anew.
     """
-    results: list[ParityResult] = []
+    results: list[dict[str, ParityResult]] = []
     built = {model.name: _built(model) for model in wanted.models}
     computed = {one: computing(one.python, one.name, wanted.models, wanted.folder) for one in wanted.entries}
+    lanes: dict[tuple[str, str], list[Running[None]]] = {}
     for place, entry, device in itertools.product(wanted.places, wanted.entries, wanted.devices):
         proof = _Proof(wanted=wanted, run=run, place=place, entry=entry, device=device, logs=logs, on_result=on_result)
         found: dict[str, ParityResult] = {}
@@ -96,11 +98,18 @@ def verify(
             else:
                 found[model.name] = proof.told(known)
         if missing:
-            found |= _verify_models(proof, missing)
+            lanes.setdefault(proof.lane, []).append(_verify_models(proof, missing, found))
         for name, why in wanted.faults.items():
             found[name] = proof.told(_unknown(entry, name, device, "", why))
-        results += [found[name] for name in (*built, *wanted.faults)]
-    return results
+        results.append(found)
+    for _ in run_at_once([_one_after_another(lane) for lane in lanes.values()]):
+        pass
+    return [found[name] for found in results for name in (*built, *wanted.faults)]
+
+
+def _one_after_another(several: Iterable[Running[None]]) -> Running[None]:
+    for one in several:
+        yield from one
 
 
 @frozen(kw_only=True)
@@ -114,6 +123,12 @@ class _Proof:
     device: str
     logs: Path
     on_result: Callable[[ParityResult], None]
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        """The same for proofs that are found one after another: all on CPUs, since each has them to itself; and those of one
+        framework on GPUs, so that no more of them are there at once than there are frameworks."""
+        return self.place.name, "" if kind_of(self.device) == "cpu" else self.entry.shown
 
     def told(self, result: ParityResult) -> ParityResult:
         """The result as this proof's, which is told of."""
@@ -176,8 +191,8 @@ def _unknown(entry: Entry, model: str, device: str, digest: str, why: str) -> Pa
     )  # fmt: skip
 
 
-def _verify_models(proof: _Proof, missing: Mapping[str, _Missing]) -> dict[str, ParityResult]:
-    """Has one worker verify the models that are missing."""
+def _verify_models(proof: _Proof, missing: Mapping[str, _Missing], found: dict[str, ParityResult]) -> Running[None]:
+    """Has one worker verify the models that are missing, and adds what it found."""
     wanted, entry, device = proof.wanted, proof.entry, proof.device
     job = VerifyJob(
         framework=entry.name,
@@ -193,7 +208,6 @@ def _verify_models(proof: _Proof, missing: Mapping[str, _Missing]) -> dict[str, 
         threads=wanted.threads,
         tuned=wanted.tuned,
     )
-    found: dict[str, ParityResult] = {}
     begun: dict[str, tuple[int, str]] = {}
 
     def follow(event: dict[str, Any]) -> None:
@@ -218,12 +232,11 @@ def _verify_models(proof: _Proof, missing: Mapping[str, _Missing]) -> dict[str, 
         folder=wanted.folder,
     )
     request = Request(kind="verify", job=to_json(job), device=device, threads=wanted.threads)
-    outcome = run_alone(together(proof.run, request, setting, proof.place))
+    outcome = yield from together(proof.run, request, setting, proof.place)
     for name, one in missing.items():
         if name not in found:
             why = stopped_at(begun.get(name), outcome.reason or "the worker said nothing of this model")
             found[name] = proof.told(_unknown(entry, name, device, one.architecture.digest, why))
-    return found
 
 
 def _path(proof: _Proof, cache: Path, model: str, architecture: Architecture, computes: str | None) -> Path | None:

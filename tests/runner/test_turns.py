@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ import pytest
 
 from mlbench_core import Suite
 from mlbench_core.data import prepare
-from mlbench_core.executor import Running, Setting, record_of, trial_request
+from mlbench_core.executor import Outcome, Request, Running, Setting, record_of, trial_request
 from mlbench_core.executors import local
+from mlbench_core.executors.waiting import after
+from mlbench_core.models import register_models
 from mlbench_core.registry import load_registry
-from mlbench_core.runner.turns import run_alone, run_in_turns
+from mlbench_core.runner.turns import run_alone, run_at_once, run_in_turns
 from mlbench_core.serialize import to_json
 from mlbench_core.thresholds import Measure
 from mlbench_core.trial import Job, Trial
+from mlbench_core.verify.rungs import Candidate, VerifyJob
 
 QUICK = Measure(
     warmup_seconds=0, steady_limit=0, value_seconds=0.01, min_values=5, min_seconds=0.2, turn_seconds=0.05, queries=10
@@ -48,6 +52,58 @@ def test_everybody_has_a_turn_before_anybody_has_the_next() -> None:
 
 def test_alone_plays_to_the_end() -> None:
     assert run_alone(counted("a", 5, [])) == "a"
+
+
+def test_at_once_one_goes_on_while_another_waits() -> None:
+    """In turns this would never end: what the first waits for, the second does."""
+    met: Future[None] = Future()
+
+    def first() -> Running[str]:
+        yield met
+        return "first"
+
+    def second() -> Running[str]:
+        yield
+        met.set_result(None)
+        yield after(0.01)
+        return "second"
+
+    assert [result for _, result in run_at_once([first(), second()])] == ["first", "second"]
+    assert list(run_at_once([])) == []
+
+
+def test_at_once_when_one_raises_the_others_are_closed() -> None:
+    def broken() -> Running[str]:
+        yield after(0.01)
+        raise KeyboardInterrupt
+
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        list(run_at_once([counted("a", 10**9, told), broken()]))
+    assert told[-1] == "a ends"
+
+
+def test_real_verifications_go_on_side_by_side(tmp_path: Path) -> None:
+    (model,) = (each for each in register_models() if each.name == "mlp")
+    candidate = Candidate(model="mlp", source=model.source, input_shape=(32,), num_classes=10)
+    job = VerifyJob(
+        framework="toy", device="cpu", candidates=(candidate,), runs=(("fp32", "default"),), seed=0, threads=1
+    )
+    told: list[str] = []
+
+    def verification(name: str) -> Running[Outcome]:
+        setting = Setting(
+            python=sys.executable,
+            time_limit_s=60,
+            log=tmp_path / name,
+            on_event=lambda event: told.append(f"{name} {event['event']}"),
+        )
+        return local.run(Request(kind="verify", job=to_json(job), device="cpu", threads=1), setting)
+
+    outcomes = [outcome.status for _, outcome in run_at_once([verification("a"), verification("b")])]
+    assert outcomes == ["ok", "ok"]
+    for name, other in ("ab", "ba"):
+        assert told.index(f"{name} rung") < told.index(f"{other} done"), told
 
 
 def test_when_one_raises_the_others_are_closed() -> None:

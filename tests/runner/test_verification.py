@@ -14,6 +14,7 @@ from attrs import evolve
 from mlbench_core.descriptors import ModelDescriptor
 from mlbench_core.entry import Entry
 from mlbench_core.executor import Outcome, Place, Request, Running, Setting
+from mlbench_core.executors.waiting import after
 from mlbench_core.runner.verification import Verification, architecture_of, verify
 from mlbench_core.serialize import to_json
 from mlbench_core.trial import ModelSource
@@ -255,3 +256,33 @@ def test_each_kind_of_machine_has_its_own_proof(folder: Path) -> None:
     assert [result.where for result in results] == ["cpu on old", "cpu on new"]
     for order in (results, results[::-1]):
         assert {key: one.node for key, one in least_proven(order).items()} == {("toy", "net", "cpu", ""): "new"}
+
+
+class Watched:
+    """An executor whose workers take a moment: `most` is how many were there at once."""
+
+    def __init__(self) -> None:
+        self.now, self.most, self.asked = 0, 0, list[str]()
+
+    def __call__(self, request: Request, setting: Setting) -> Running[Outcome]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.asked.append(setting.log.stem.removeprefix("verify-"))
+        yield after(0.02)
+        setting.on_event(Worker.verified("net"))
+        self.now -= 1
+        return Outcome(status="ok")
+
+
+def test_on_gpus_frameworks_are_proven_side_by_side(folder: Path) -> None:
+    entries = tuple(Entry("toy", sys.executable, label) for label in ("a", "b"))
+    for devices, most, asked in (
+        (("cpu", "cpu*2"), 1, ["a-cpu", "a-cpux2", "b-cpu", "b-cpux2"]),
+        (("cuda:0", "cuda:1"), 2, ["a-cuda0", "b-cuda0", "a-cuda1", "b-cuda1"]),
+        (("cpu", "cuda:0"), 3, ["a-cpu", "a-cuda0", "b-cuda0", "b-cpu"]),
+    ):
+        watched = Watched()
+        wanted = evolve(WANTED, entries=entries, devices=devices)
+        results = verify(wanted, watched, folder / "cache", folder, fresh=True)
+        assert (watched.most, watched.asked) == (most, asked)
+        assert len(results) == 4

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import wait
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -186,10 +187,13 @@ class _Work:
             running = local.run(wanted.request, setting)
             while True:
                 try:
-                    next(running)
+                    pending = next(running)
                 except StopIteration as end:
                     outcome = end.value
                     break
+                if pending is not None:
+                    wait([pending])
+                    continue
                 self._outbox.put((self._number, TURN))
                 if not self._turns.get():
                     running.close()
