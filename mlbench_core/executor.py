@@ -5,8 +5,8 @@ None whenever its worker has had its turn, and returns an Outcome. Trials, verif
 through the executor that the configuration names, so that what is proven is proven where it is measured.
 
 An executor that can have requests done in several places at once says so by its descriptor's `connect`; its generators yield a
-Future wherever they only wait, and whoever runs them goes on with others until that is done. So does any executor that can have
-several frameworks verified side by side. Events are handed on while a
+Future wherever they only wait, and whoever runs them goes on with others until that is done. So does any executor that can
+have several frameworks asked or verified side by side. Events are handed on while a
 generator is asked for its next item, and there is one to ask for as soon as an event has come. Places with an `address` may
 share batches (`num_nodes`): a request is then done as one that leads and others of the kind "follow".
 """

@@ -69,8 +69,8 @@ def machine() -> dict[str, Any]:
 def run(request: Request, setting: Setting) -> Running[Outcome]:
     """Has a request done by a fresh process, watches it, and returns what came of it.
 
-    Yields while the worker waits for its turn (`Job.takes_turns`), and of a verification what to wait for until there may be
-    news of it. Whatever way it ends, nothing of the worker is left.
+    Yields while the worker waits for its turn (`Job.takes_turns`); and, if it measures nothing, what to wait for until there
+    may be news of it. Whatever way it ends, nothing of the worker is left.
     """
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     if shutil.which(setting.python) is None:
@@ -193,7 +193,7 @@ def _follow(
     """Hands the request over and follows the events; returns the last one, empty if it was not one of `FINAL`."""
     pipes = worker.pipes
     pipes.tell(json.dumps(to_json(request)))
-    meanwhile = request.kind == "verify"
+    meanwhile = request.kind in ("verify", "inspect")
     while (line := (yield from _next_line(pipes, limits, meanwhile))) is not None:
         event = parse(line)
         if event is None or (event["event"] == "done" and ANSWERS[request.kind] not in event):
@@ -230,8 +230,8 @@ def _next_line(pipes: Pipes, limits: Limits, meanwhile: bool) -> Running[bytes |
     return pipes.next_line(limits.left())
 
 
-LOOK_S = 0.05
-"""How long news of a verification may wait to be heard."""
+LOOK_S = 0.02
+"""How long news of a worker that measures nothing may wait to be heard."""
 
 ANSWERS = {"trial": "measured", "inspect": "info", "verify": "event", "follow": "event"}
 """What the last event of a worker that has done its job holds, by kind of request."""

@@ -7,8 +7,7 @@ from attrs import frozen
 from mlbench_core.executor import Outcome, Run
 from mlbench_core.hookspecs import FrameworkInfo
 from mlbench_core.installed import CORE, DISABLE, Found, Installed
-from mlbench_core.runner.asking import inspect
-from mlbench_core.serialize import from_json
+from mlbench_core.runner.asking import answer, inspect_all
 
 
 @frozen(kw_only=True)
@@ -37,14 +36,15 @@ class Checked:
 
 
 def check_frameworks(installed: Installed, run: Run, device: str) -> list[Checked]:
-    """Loads every framework plugin whose name is claimed once by the executor `run`, one after the other."""
-    return [_checked(plugin, inspect(run, plugin.name, device)) for plugin in installed.usable.values()]
+    """Loads every framework plugin whose name is claimed once by the executor `run`."""
+    outcomes = inspect_all(run, installed.usable, device)
+    return [_checked(plugin, outcomes[name]) for name, plugin in installed.usable.items()]
 
 
 def _checked(plugin: Found, outcome: Outcome) -> Checked:
-    if outcome.status != "ok":
-        return Checked(plugin=plugin, info=None, problem=f"{outcome.reason}; {_advice(plugin)}")
-    info = from_json(outcome.answer["info"], FrameworkInfo)
+    info, problem = answer(outcome)
+    if info is None:
+        return Checked(plugin=plugin, info=None, problem=f"{problem}; {_advice(plugin)}")
     lines = [line.strip() for line in outcome.answer.get("printed", "").splitlines() if line.strip()]
     return Checked(plugin=plugin, info=info, printed=lines[0][:100] if lines else "")
 

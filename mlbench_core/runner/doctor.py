@@ -15,7 +15,7 @@ from mlbench_core.machine.facts import machine_flags
 from mlbench_core.plugins import attribute
 from mlbench_core.record import Flag
 from mlbench_core.registry import load_registry
-from mlbench_core.runner.asking import ask
+from mlbench_core.runner.asking import answer, inspect_all
 from mlbench_core.thresholds import Limits
 
 
@@ -47,8 +47,9 @@ def diagnose() -> Diagnosis:
     installed = find(FRAMEWORKS)
     flags += [Flag("name claimed twice", "warn", line) for line in installed.conflicts.values()]
     frameworks: dict[str, FrameworkInfo | None] = {}
+    outcomes = inspect_all(attribute(executor.run), installed.usable, "cuda:0" if gpus else "cpu")
     for name, plugin in installed.usable.items():
-        info, problem = ask(attribute(executor.run), name, "cuda:0" if gpus else "cpu")
+        info, problem = answer(outcomes[name])
         frameworks[name] = info
         if info is None:
             text = f"{name} cannot be used ({problem}): reinstall {plugin.distribution} and the framework it needs"

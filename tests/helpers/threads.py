@@ -11,6 +11,7 @@ from attrs import evolve
 from mlbench_core.executor import Outcome, Place
 from mlbench_core.executors import local
 from mlbench_core.hookspecs import ExecutorDescriptor, hookimpl
+from mlbench_core.runner.turns import run_alone
 
 
 def connect(options):
@@ -33,12 +34,8 @@ def run(request, setting):
             waiting[0] = Future()
 
     def work():
-        running = local.run(request, evolve(setting, stop=stop, on_event=tell))
         try:
-            while True:
-                next(running)
-        except StopIteration as end:
-            tell(end.value)
+            tell(run_alone(local.run(request, evolve(setting, stop=stop, on_event=tell))))
         except BaseException as error:
             tell(Outcome(status="failed", reason=repr(error)))
 
