@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import median
 
 from benchmarks.tables import DOCS, put, table
+from mlbench_core.record import Record
 from mlbench_core.results.groups import grouped
 from mlbench_core.results.merged import merged
 from mlbench_core.results.storage import load
@@ -26,10 +28,7 @@ def text() -> str:
     """A row per model and precision: medians over blocks, and the comparison of training throughput."""
     results = merged([load(path) for path in FILES])
     arms = grouped(results.records, lambda record: (record.trial.model, record.trial.precision, record.trial.framework))
-    speed = {
-        arm: median(record.trial.batch_size / record.seconds_per_step() for record in records)
-        for arm, records in arms.items()
-    }
+    speed = {arm: speed_of(records) for arm, records in arms.items()}
     found = {
         (one.group.model, one.group.precision): one.seen_from("jax")
         for one in results.comparisons
@@ -53,6 +52,11 @@ def text() -> str:
                 ]
             )
     return table(HEAD, rows)
+
+
+def speed_of(records: Iterable[Record]) -> float:
+    """The median over blocks, in samples/s."""
+    return median(record.trial.batch_size / record.seconds_per_step() for record in records)
 
 
 if __name__ == "__main__":

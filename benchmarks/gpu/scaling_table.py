@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import median
-
+from benchmarks.gpu.reference_table import speed_of
 from benchmarks.tables import DOCS, put, table
 from mlbench_core.results import Results
 from mlbench_core.results.groups import group_of
@@ -23,8 +22,8 @@ def _rows(results: Results) -> list[list[str]]:
     for choice in results.choices:
         framework, part = choice.arm.split()[0], choice.efficiency
         speeds = [
-            median(
-                record.trial.batch_size / record.seconds_per_step()
+            speed_of(
+                record
                 for record in results.records
                 if record.trial.framework == framework and group_of(record.trial) == group
             )

@@ -309,12 +309,12 @@ def test_a_tuned_optimiser_is_fused_and_updates_alike() -> None:
     [
         ("cuda:0", True, "reduce-overhead"),
         ("cuda:0-1", True, "reduce-overhead"),
-        ("cuda:0", False, None),
-        ("cpu", True, None),
-        ("mps", True, None),
+        ("cuda:0", False, "default"),
+        ("cpu", True, "default"),
+        ("mps", True, "default"),
     ],
 )
-def test_a_tuned_plan_asks_for_cuda_graphs(device: str, tuned: bool, mode: str | None) -> None:
+def test_a_tuned_plan_asks_for_cuda_graphs(device: str, tuned: bool, mode: str) -> None:
     assert compile_mode(plan_of(device=device, tuned=tuned)) == mode
 
 

@@ -100,22 +100,21 @@ def device_of(plan: Plan, rank: int) -> torch.device:
     return torch.device(kind, rank) if kind == "cuda" else torch.device(kind)
 
 
-def compile_mode(plan: Plan) -> str | None:
-    """torch.compile's mode. A tuned plan's passes are recorded on a GPU as CUDA graphs, as PyTorch's performance tuning guide
-    recommends ("Use CUDA Graphs"); None: PyTorch's default."""
-    return "reduce-overhead" if plan.tuned and kind_of(plan.device) == "cuda" else None
+def compile_mode(plan: Plan) -> str:
+    """The mode to ask torch.compile for. A tuned plan's passes are recorded on a GPU as CUDA graphs, as PyTorch's performance
+    tuning guide recommends ("Use CUDA Graphs")."""
+    return "reduce-overhead" if plan.tuned and kind_of(plan.device) == "cuda" else "default"
 
 
-def read_back(plan: Plan) -> dict[str, str]:
+def read_back(execution: str) -> dict[str, str]:
     """The process-wide settings as PyTorch holds them now."""
     compiled = {}
-    if plan.execution == "compiled":
+    if execution == "compiled":
         from torch._inductor import config  # only here: an eager run has no need to import the compiler
 
         compiled["compile_caches_disabled"] = str(config.force_disable_caches)
-        compiled["compile_mode"] = compile_mode(plan) or "default"
     return {
-        "execution": plan.execution,
+        "execution": execution,
         **compiled,
         "threads": str(torch.get_num_threads()),
         "flush_denormal": str(_flushes_denormals()),

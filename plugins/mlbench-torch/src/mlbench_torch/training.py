@@ -189,7 +189,9 @@ class Session:
         """Process-wide settings, and those of this session's own model and optimiser."""
         images = [p for p in self.module.parameters() if p.dim() == 4]
         last = all(p.is_contiguous(memory_format=torch.channels_last) for p in images)
-        return settings.read_back(self.plan) | {
+        compiled = self.plan.execution == "compiled"
+        return settings.read_back(self.plan.execution) | {
+            **({"compile_mode": settings.compile_mode(self.plan)} if compiled else {}),
             "parameters": str(self.precision.dtype).removeprefix("torch."),
             "autocast": str(self.precision.autocast).removeprefix("torch."),
             "memory_format": "channels_last" if images and last else "contiguous",
