@@ -156,7 +156,13 @@ class Row:
         Column(label="dispatch %", unit="%", show=whole, meaning="share that asks for steps; not on a CPU"),
     ] = None
     device_pct: Annotated[
-        float | None, Column(label="device %", unit="%", show=whole, meaning="share in which the device computes")
+        float | None,
+        Column(
+            label="device %",
+            unit="%",
+            show=whole,
+            meaning="share in which the device computes, also while the host does other things",
+        ),
     ] = None
     time_to_100_steps_s: Annotated[
         float | None, Column(label="100 steps s", unit="s", show=decimal, meaning="100 steps, compilation included")
