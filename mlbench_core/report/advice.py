@@ -71,27 +71,38 @@ USES = (
 
 @frozen(kw_only=True)
 class Advice:
-    """What to take for one use in one group.
+    """What to take for one use in one group, or in several of which the same is said.
 
     arms: those recommended, several if they are equivalent; empty: no recommendation. text: one or two sentences with the
-    comparison and its interval. scope: where it holds. command: what would lead to a recommendation, empty where there is one
-    or nothing would.
+    comparison and its interval. groups: where it holds; empty for a use that was not measured. blocks: how many would lead to a
+    recommendation; 0 where there is one or no number would.
     """
 
     use: str
-    arms: tuple[str, ...]
+    arms: tuple[str, ...] = ()
     text: str
-    scope: str
-    command: str = ""
+    groups: tuple[Group, ...] = ()
+    blocks: int = 0
+
+    @property
+    def scope(self) -> str:
+        """Where it holds, in words."""
+        if not self.groups:
+            return ""
+        first = self.groups[0]
+        words = heading(first) if first.node else f"{heading(first)}, on this machine"
+        return words if len(self.groups) == 1 else f"{len(self.groups)} groups, the first of them {words}"
+
+    @property
+    def command(self) -> str:
+        """What would lead to a recommendation; empty where there is one or nothing would."""
+        return more_blocks(self.groups, self.blocks) if self.blocks else ""
 
 
 def said_once(found: Iterable[Advice]) -> list[Advice]:
     """The same with one entry for all groups of a use of which the same is said."""
-    together = grouped(found, lambda one: (one.use, one.text, one.command))
-    return [
-        same[0] if len(same) == 1 else evolve(same[0], scope=f"{len(same)} groups, the first of them {same[0].scope}")
-        for same in together.values()
-    ]
+    together = grouped(found, lambda one: (one.use, one.text, one.blocks))
+    return [evolve(same[0], groups=tuple(group for one in same for group in one.groups)) for same in together.values()]
 
 
 def advice(results: Results) -> tuple[Advice, ...]:
@@ -106,9 +117,7 @@ def advice(results: Results) -> tuple[Advice, ...]:
             for (name, group), pairs in by_metric.items()
             if name == use.metric.name and group.batch_size >= use.least_batch
         ]
-        found += mine or [
-            Advice(use=use.name, arms=(), text=f"No recommendation: not measured. It takes {use.missing}.", scope="")
-        ]
+        found += mine or [Advice(use=use.name, text=f"No recommendation: not measured. It takes {use.missing}.")]
     return tuple(found)
 
 
@@ -116,22 +125,21 @@ def _advise(results: Results, use: Use, group: Group, pairs: Sequence[Comparison
     arms = sorted({arm for pair in pairs for arm in (pair.a, pair.b)} - set(excluded))
     among = [pair for pair in pairs if pair.a in arms and pair.b in arms and pair.verdict != "not comparable"]
     left_out = f" Left out: {'; '.join(f'{arm} ({why})' for arm, why in sorted(excluded.items()))}." if excluded else ""
-    scope = heading(group) if group.node else f"{heading(group)}, on this machine"
     if not among:
         text = f"No recommendation: no two arms can be relied on and compared.{left_out}"
-        return Advice(use=use.name, arms=(), text=text, scope=scope)
+        return Advice(use=use.name, text=text, groups=(group,))
     best = [arm for arm in arms if _beats_or_equals_all(arm, arms, among)]
     if best:
         text = _recommendation(best, among, results.settings.compare.confidence)
-        return Advice(use=use.name, arms=tuple(best), text=text + left_out, scope=scope)
+        return Advice(use=use.name, arms=tuple(best), text=text + left_out, groups=(group,))
     still_open = [pair for pair in among if pair.verdict == "inconclusive"]
     needed = _blocks_needed(still_open)
     if needed is None:
         more = "more than 1,000 blocks would be needed" if still_open else "every comparison is decided"
         text = f"No recommendation: no arm is shown to be ahead of all others, and {more}."
-        return Advice(use=use.name, arms=(), text=text + left_out, scope=scope)
+        return Advice(use=use.name, text=text + left_out, groups=(group,))
     text = f"No recommendation: {needed} blocks needed.{left_out}"
-    return Advice(use=use.name, arms=(), text=text, scope=scope, command=more_blocks(group, needed))
+    return Advice(use=use.name, text=text, groups=(group,), blocks=needed)
 
 
 Excluded = dict[str, str]

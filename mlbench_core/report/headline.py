@@ -80,8 +80,7 @@ def answers(results: Results) -> tuple[Answer, ...]:
     for (group, metric), pairs in grouped(primary, lambda c: (c.group, c.metric)).items():
         ahead = leader(pairs)
         mine = [pair.seen_from(ahead) for pair in pairs if ahead in (pair.a, pair.b)]
-        clauses = [_clause(pair, confidence) for pair in mine]
-        text = f"{ahead} is {joined(clauses)}."
+        text = _sentence(ahead, mine, confidence)
         if metric == TRAINING.name:
             text += _thriftier(ahead, memory.get(group, ()))
         decided = all(pair.verdict in ("faster", "equivalent") for pair in mine)
@@ -122,6 +121,14 @@ def interval(ratio: Ratio, confidence: float) -> str:
     if ratio.low is None or ratio.high is None:
         return "one block, so no interval"
     return f"{100 * confidence:g} % interval {ratio.low:.2f} to {ratio.high:.2f}"
+
+
+def _sentence(ahead: str, pairs: Sequence[Comparison], confidence: float) -> str:
+    """What the arm that is ahead is to the others. One block can only tell what it saw."""
+    seen = [f"{pair.ratio.value:.2f} times as fast as {pair.b}" for pair in pairs if pair.ratio and pair.of_one_block]
+    if len(seen) == len(pairs) and all(pair.verdict == "inconclusive" for pair in pairs):
+        return f"{ahead} was {joined(seen)} in one block, so no interval: nothing is shown."
+    return f"{ahead} is {joined([_clause(pair, confidence) for pair in pairs])}."
 
 
 def _clause(seen: Comparison, confidence: float) -> str:

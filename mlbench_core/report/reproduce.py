@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
@@ -28,27 +29,27 @@ class Command:
 def reproduce(results: Results) -> tuple[Command, ...]:
     """All of the run again; the same with enough blocks for a verdict; one command per model."""
     blocks = blocks_of(results)
-    found = [Command("all of it again", _line(output="again"))]
+    found = [Command("all of it again", _line(output=["again"]))]
     wanted = blocks_wanted(results)
     if wanted is not None and wanted > blocks:
         purpose = f"with {wanted} blocks, which are expected to decide every comparison that is still open"
-        found.append(Command(purpose, _line(blocks=wanted, output="more-blocks")))
+        found.append(Command(purpose, _line(blocks=[wanted], output=["more-blocks"])))
     models = dict.fromkeys(record.trial.model for record in results.records)
     if len(models) > 1:
-        found += [Command(f"{model} alone", _line(models=model, output=f"again-{model}")) for model in models]
+        found += [Command(f"{model} alone", _line(models=[model], output=[f"again-{model}"])) for model in models]
     return tuple(found)
 
 
-def more_blocks(group: Group, blocks: int) -> str:
-    """The command that repeats one group's comparison with that many blocks."""
-    sizes = {"batch_sizes": group.batch_size} if group.task == "train" else {}
+def more_blocks(groups: Sequence[Group], blocks: int) -> str:
+    """The command that repeats the groups' comparisons with that many blocks, and whatever else their values make together."""
+    sizes = [group.batch_size for group in groups if group.task == "train"]
     return _line(
-        models=group.model,
-        devices=group.device,
-        precision=group.precision,
-        blocks=blocks,
-        output="more-blocks",
-        **sizes,
+        models=[group.model for group in groups],
+        devices=[group.device for group in groups],
+        precision=[group.precision for group in groups],
+        blocks=[blocks],
+        output=["more-blocks"],
+        **({"batch_sizes": sizes} if sizes else {}),
     )
 
 
@@ -66,8 +67,8 @@ def blocks_wanted(results: Results) -> int | None:
     return max((c.blocks_needed for c in open_ if c.blocks_needed is not None), default=None)
 
 
-def _line(**options: object) -> str:
+def _line(**options: Iterable[object]) -> str:
     words = ["mlbench", "run", "--config", RESULTS]
-    for name, value in options.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
+    for name, values in options.items():
+        words += [f"--{name.replace('_', '-')}", *dict.fromkeys(map(str, values))]
     return shlex.join(words)

@@ -74,7 +74,7 @@ def test_one_block_proves_nothing_and_says_what_would() -> None:
     found = headline(one)
     assert any(doubt.startswith("One block shows no difference") for doubt in found.doubts)
     assert not any(answer.decided for answer in found.answers)
-    assert all("one block, so no interval" in answer.text for answer in found.answers)
+    assert all("in one block, so no interval: nothing is shown." in answer.text for answer in found.answers)
     for given in advice(one):
         assert given.arms == ()
     assert of(one, "training throughput")[0].command == (
@@ -189,7 +189,7 @@ def test_a_pair_with_one_block_wants_the_first_blocks_whatever_else_has_more() -
 
 def test_names_in_commands_are_quoted() -> None:
     hostile = made(frameworks=["a", "b"], models=["$(rm -rf /)"], batch_sizes=[32])
-    line = more_blocks(hostile.comparisons[0].group, 20)
+    line = more_blocks([hostile.comparisons[0].group], 20)
     assert "--models '$(rm -rf /)'" in line
 
 
@@ -200,12 +200,17 @@ def test_nothing_to_compare_has_no_answers() -> None:
 
 
 def test_what_holds_for_several_groups_is_said_once() -> None:
-    one = Advice(use="a", arms=(), text="No recommendation.", scope="training of mlp")
-    other = Advice(use="a", arms=(), text="No recommendation.", scope="training of resnet18")
-    third = Advice(use="b", arms=("jax",), text="Take jax.", scope="training of mlp")
-    first, last = said_once([one, other, third])
-    assert (first.scope, first.text) == ("2 groups, the first of them training of mlp", "No recommendation.")
-    assert last == third
+    """With one command for all of them, not one for each."""
+    found = [one for one in advice(made(models=["mlp", "resnet18"], blocks=1)) if one.use == "training throughput"]
+    assert [len(one.groups) for one in found] == [1] * 4
+    (once,) = said_once(found)
+    assert once.scope == "4 groups, the first of them training of mlp on cpu, batch size 32, fp32, on this machine"
+    assert once.command == (
+        "mlbench run --config benchmark_results.json --models mlp resnet18 --devices cpu --precision fp32 --blocks 10 "
+        "--output more-blocks --batch-sizes 32 64"
+    )
+    taken = evolve(found[0], text="Take jax.", arms=("jax",), blocks=0)
+    assert said_once([taken, *found[1:]])[0] == taken
 
 
 def test_the_terminal_counts_the_rows_that_have_a_flag() -> None:
