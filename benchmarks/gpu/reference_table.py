@@ -1,4 +1,4 @@
-"""The table of docs/how-to/gpu.md, from the results of `gpu_reference`: `python -m benchmarks.gpu.reference_table`."""
+"""The tables of docs/how-to/gpu.md, from the results of `gpu_reference`: `python -m benchmarks.gpu.reference_table`."""
 
 from __future__ import annotations
 
@@ -7,51 +7,52 @@ from statistics import median
 
 from benchmarks.tables import DOCS, put, table
 from mlbench_core.record import Record
+from mlbench_core.results import Results
 from mlbench_core.results.groups import grouped
 from mlbench_core.results.merged import merged
 from mlbench_core.results.storage import load
 
-FILES = tuple(DOCS / "results" / "gpu" / name for name in ("resnet50_mlp.json", "resnet18_bert.json"))
-HEAD = [
-    "model",
-    "precision",
-    "PyTorch, samples/s",
-    "JAX, samples/s",
-    "JAX over PyTorch",
-    "95 % interval",
-    "blocks",
-    "JAX is",
+ALL, TWO = ("resnets", "mlp_bert"), ("resnet50_mlp", "resnet18_bert")
+"""The files of the run of three frameworks, and of the one before it, of two."""
+CELLS = [
+    (model, precision)
+    for model in ("mlp", "resnet18", "resnet50", "bert-base")
+    for precision in ("fp32", "tf32", "bf16", "fp16")
 ]
+NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 
 
-def text() -> str:
-    """A row per model and precision: medians over blocks, and the comparison of training throughput."""
-    results = merged([load(path) for path in FILES])
-    arms = grouped(results.records, lambda record: (record.trial.model, record.trial.precision, record.trial.framework))
-    speed = {arm: speed_of(records) for arm, records in arms.items()}
+def of(names: Iterable[str]) -> Results:
+    """The results of files that share a matrix."""
+    return merged([load(DOCS / "results" / "gpu" / f"{name}.json") for name in names])
+
+
+def speeds() -> str:
+    """A row per model and precision: the speed of each framework in samples/s, the median over the blocks that all have."""
+    arms = grouped(of(ALL).records, lambda record: (record.trial.model, record.trial.precision, record.trial.framework))
+    rows = []
+    for cell in CELLS:
+        found = [arms[*cell, framework] for framework in NAMES]
+        blocks = set.intersection(*({record.trial.block for record in records} for records in found))
+        known = (speed_of(record for record in records if record.trial.block in blocks) for records in found)
+        rows.append([*cell, *(f"{speed:,.0f}" for speed in known), str(len(blocks))])
+    return table(["model", "precision", *(f"{name}, samples/s" for name in NAMES.values()), "blocks"], rows)
+
+
+def ratios() -> str:
+    """A row per model and precision: the comparison of JAX with PyTorch by training throughput."""
     found = {
         (one.group.model, one.group.precision): one.seen_from("jax")
-        for one in results.comparisons
+        for one in of(TWO).comparisons
         if one.metric == "training throughput"
     }
     rows = []
-    for model in ("mlp", "resnet18", "resnet50", "bert-base"):
-        for precision in ("fp32", "tf32", "bf16", "fp16"):
-            one = found[model, precision]
-            assert one.ratio is not None
-            low, high = one.ratio.low, one.ratio.high
-            rows.append(
-                [
-                    model,
-                    precision,
-                    *(f"{speed[model, precision, framework]:,.0f}" for framework in ("pytorch", "jax")),
-                    f"{one.ratio.value:.2f}",
-                    "-" if low is None or high is None else f"{low:.2f} to {high:.2f}",
-                    str(one.ratio.blocks),
-                    one.verdict,
-                ]
-            )
-    return table(HEAD, rows)
+    for cell in CELLS:
+        ratio = found[cell].ratio
+        assert ratio is not None
+        known = "-" if ratio.low is None or ratio.high is None else f"{ratio.low:.2f} to {ratio.high:.2f}"
+        rows.append([*cell, f"{ratio.value:.2f}", known, str(ratio.blocks), found[cell].verdict])
+    return table(["model", "precision", "JAX over PyTorch", "95 % interval", "blocks", "JAX is"], rows)
 
 
 def speed_of(records: Iterable[Record]) -> float:
@@ -60,4 +61,5 @@ def speed_of(records: Iterable[Record]) -> float:
 
 
 if __name__ == "__main__":
-    put("gpu_reference", text())
+    put("gpu_reference", speeds())
+    put("gpu_ratios", ratios())
