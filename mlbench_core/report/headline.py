@@ -67,7 +67,7 @@ def headline(results: Results) -> Headline:
 
 def title_of(results: Results) -> str:
     """What a report is called if nobody says: the frameworks that are compared."""
-    names = list(dict.fromkeys(shown_framework(record.trial) for record in results.records))
+    names = list(dict.fromkeys(shown_framework(record.trial) for record in results.ordered))
     return joined(names) or "mlbench"
 
 
@@ -161,7 +161,7 @@ def joined(words: Sequence[str]) -> str:
 
 
 def _compared(results: Results) -> str:
-    trials = [record.trial for record in results.records]
+    trials = [record.trial for record in results.ordered]
 
     def names(values: Iterable[object]) -> str:
         return joined([str(value) for value in dict.fromkeys(values)])

@@ -34,7 +34,7 @@ def reproduce(results: Results) -> tuple[Command, ...]:
     if wanted is not None and wanted > blocks:
         purpose = f"with {wanted} blocks, which are expected to decide every comparison that is still open"
         found.append(Command(purpose, _line(blocks=[wanted], output=["more-blocks"])))
-    models = dict.fromkeys(record.trial.model for record in results.records)
+    models = dict.fromkeys(record.trial.model for record in results.ordered)
     if len(models) > 1:
         found += [Command(f"{model} alone", _line(models=[model], output=[f"again-{model}"])) for model in models]
     return tuple(found)

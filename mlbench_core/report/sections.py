@@ -183,7 +183,7 @@ def parity_table(results: Results) -> Table:
 
 def knobs_table(results: Results) -> Table:
     """Every knob as read back; first those that differ between frameworks."""
-    frameworks = list(dict.fromkeys(shown_framework(record.trial) for record in results.records))
+    frameworks = list(dict.fromkeys(shown_framework(record.trial) for record in results.ordered))
     found: dict[str, dict[str, set[str]]] = {}
     for record in results.records:
         for name, value in record.measured.knobs.items():

@@ -40,7 +40,7 @@ class Details:
 
 def details(results: Results) -> Details:
     """The drill-down of these results."""
-    arms = grouped(results.records, lambda r: (group_of(r.trial), arm_label(r.trial)))
+    arms = grouped(results.ordered, lambda r: (group_of(r.trial), arm_label(r.trial)))
     total = sum(len(record.measured.values) for record in results.records)
     trials = itertools.accumulate(len(records) for records in arms.values())
     shown = [arm for arm, so_far in zip(arms.items(), trials, strict=True) if so_far <= TRIALS]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from attrs import frozen
 
 from mlbench_core.config import Config
 from mlbench_core.entry import shown_framework
-from mlbench_core.keys import TASKS
+from mlbench_core.keys import PRECISIONS, TASKS
 from mlbench_core.machine.facts import machine_flags
 from mlbench_core.record import Flag, Record
 from mlbench_core.results.choices import Choice, choices
@@ -31,6 +32,9 @@ from mlbench_core.verify.rungs import ParityResult
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LAST = math.inf
+"""The place of what the configuration does not name, such as what `all` stands for."""
 
 
 @frozen(kw_only=True)
@@ -66,34 +70,45 @@ class Results:
         return load(path)
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """A row per cell and block, in the configuration's order of models."""
-        order = {name: place for place, name in enumerate(self.config.get("models", ()))}
-        tasks = self.config.get("tasks", TASKS)
-        found = rows_of(self.records, self.machines, self.settings.limits, self._flags_of, self.choices, tasks)
-        return tuple(
-            sorted(
-                judged(found, self.parity),
-                key=lambda row: (
-                    order.get(row.model, 0),
-                    row.model,
-                    row.device,
-                    row.node,
-                    row.precision,
-                    row.batch_size,
-                ),
+    def ordered(self) -> tuple[Record, ...]:
+        """The records as people look for them, not in the order in which they were measured, which is drawn: training
+        first, and then models, devices, precisions, batch sizes and frameworks as the configuration lists them."""
+        places = {key: _places(self.config.get(key, ())) for key in ("models", "devices", "precision", "frameworks")}
+
+        def key(record: Record) -> tuple[object, ...]:
+            trial = record.trial
+            return (
+                TASKS.index(trial.task),
+                places["models"].get(trial.model, LAST),
+                trial.model,
+                places["devices"].get(trial.device, LAST),
+                trial.device,
+                trial.node,
+                places["precision"].get(trial.precision, LAST),
+                PRECISIONS.index(trial.precision),
+                trial.batch_size,
+                places["frameworks"].get(shown_framework(trial), LAST),
+                shown_framework(trial),
             )
-        )
+
+        return tuple(sorted(self.records, key=key))
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """A row per cell and block, in the order of `ordered`, the frameworks of a block side by side."""
+        tasks = self.config.get("tasks", TASKS)
+        found = rows_of(self.ordered, self.machines, self.settings.limits, self._flags_of, self.choices, tasks)
+        return tuple(judged(found, self.parity))
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
         """Every pair of arms in every group by every metric, with the ratio of their costs and a verdict."""
-        return tuple(compare(self.records, self.settings.compare, _Problems(self.rows, self._flags_of)))
+        return tuple(compare(self.ordered, self.settings.compare, _Problems(self.rows, self._flags_of)))
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """What each arm gains by a GPU, by several devices, by a precision and by a batch size, with intervals."""
-        return choices(self.records, self.settings.compare.confidence)
+        return choices(self.ordered, self.settings.compare.confidence)
 
     @cached_property
     def flags(self) -> dict[tuple[Group, str], tuple[Flag, ...]]:
@@ -174,3 +189,9 @@ def machine_key(facts: Mapping[str, Any]) -> str:
 def _model_of(one: Row | Trial) -> tuple[str, ...]:
     """What parity is judged by."""
     return (shown_framework(one), one.model, one.dataset, one.device, one.node, one.precision)
+
+
+def _places(listed: Iterable[Any]) -> dict[str, float]:
+    """The place of each name in a list of the configuration; an entry of `frameworks` is called by its label or its name."""
+    names = (one.get("label") or one["name"] if isinstance(one, Mapping) else str(one) for one in listed)
+    return {name: place for place, name in enumerate(names)}

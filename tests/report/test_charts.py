@@ -1,18 +1,23 @@
 """The figures of charts are known answers, and what is plotted is what those figures say."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterator
 
 import pytest
+from attrs import evolve
 from made import made
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from plotted import MARKS, axes_of, bars, lines, markers, no_pictures, one, title_of
 
 from mlbench_core import Results
 from mlbench_core.record import Record
 from mlbench_core.report.charts import Chart, charts
-from mlbench_core.report.charts.pareto import pareto
+from mlbench_core.report.charts.axes import scale
+from mlbench_core.report.charts.pareto import PANEL, pareto
+from mlbench_core.report.charts.series import names_of
 from mlbench_core.report.charts.style import LIGHT
 
 NAMES = [
@@ -44,6 +49,31 @@ def wide() -> Results:
         frameworks=["jax", "pytorch"], models=["mlp"], batch_sizes=[32], blocks=3, devices=["cpu", "cuda:0"],
         precisions=["fp32", "bf16"], executions=["eager", "compiled"],
     )  # fmt: skip
+
+
+def test_a_panel_names_its_data_set_only_where_the_model_has_another() -> None:
+    groups = [comparison.group for comparison in made(["one", "two"], ["mlp", "resnet18"], [32], blocks=1).comparisons]
+    mlp, resnet = (next(group for group in groups if group.model == model) for model in ("mlp", "resnet18"))
+    images = evolve(resnet, dataset="synthetic:224x224x3/100@1024")
+    assert names_of([mlp, images], PANEL) == {mlp: "mlp", images: "resnet18"}
+    assert names_of([mlp, resnet, images], PANEL) == {
+        mlp: "mlp, digits", resnet: "resnet18, digits", images: "resnet18, synthetic:224x224x3/100@1024"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fastest", [900, 9_000, 90_000, 900_000, 9_000_000])
+def test_numbers_under_a_small_axis_do_not_run_into_each_other(fastest: float) -> None:
+    figure = Figure(figsize=(3.1, 3), dpi=100)  # three panels stand beside each other
+    ax = figure.add_subplot()
+    values = [fastest / 29, fastest / 3, fastest]
+    ax.plot(values, [1, 2, 3])
+    scale(ax, "x", values)
+    figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    seen = [label for label, at in zip(ax.get_xticklabels(), ax.get_xticks(), strict=True) if low <= at <= high]
+    boxes = [label.get_window_extent() for label in seen]
+    assert len(boxes) >= 2
+    assert all(left.x1 + 4 < right.x0 for left, right in itertools.pairwise(boxes))  # 4 of 310 pixels: a blank
 
 
 def trained(results: Results, arm: str, model: str, batch_size: int) -> list[Record]:

@@ -1,5 +1,8 @@
 """What `Results` computes from its records, and in what forms it hands it out."""
 
+import itertools
+import random
+
 import numpy as np
 import pytest
 from attrs import evolve
@@ -7,6 +10,7 @@ from made import made
 
 from mlbench_core import Results
 from mlbench_core.record import Flag, Record
+from mlbench_core.report.headline import title_of
 from mlbench_core.results.flags import trial_flags
 from mlbench_core.results.notebook import MOST
 from mlbench_core.results.tidy import CELL, METRICS, TIDY
@@ -27,6 +31,31 @@ def test_each_record_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert results.comparisons
     assert results.flags
     assert sorted(asked) == sorted(map(id, results.records))
+
+
+def test_what_is_shown_is_in_the_configurations_order_whatever_was_measured_first() -> None:
+    names, precisions = ("pytorch", "tensorflow", "jax"), ("fp32", "tf32", "bf16")
+    run = made(names, ("resnet18", "mlp"), (64, 32), blocks=2, precisions=precisions)
+    run = evolve(run, config=run.config | {"frameworks": list(names)})
+    drawn = random.Random(1).sample(run.records, len(run.records))
+    shuffled = evolve(run, records=tuple(sorted(drawn, key=lambda record: record.trial.block)))
+    cells = [(row.model, row.precision, row.batch_size, row.block, row.framework) for row in shuffled.rows]
+    assert cells == list(itertools.product(("resnet18", "mlp"), precisions, (32, 64), (0, 1), names))
+    assert [comparison.group for comparison in shuffled.comparisons] == [
+        comparison.group for comparison in run.comparisons
+    ]
+    assert title_of(shuffled) == "pytorch, tensorflow and jax"
+
+
+def test_what_all_stands_for_is_in_an_order_too() -> None:
+    run = made(("one",), ("mlp",), (32,), blocks=1, precisions=("bf16", "fp16", "fp32", "tf32"))
+    asked = evolve(run, config=run.config | {"precision": ["all"], "frameworks": ["all"]})
+    assert [row.precision for row in asked.rows] == ["fp32", "tf32", "bf16", "fp16"]
+    labelled = run.config | {"frameworks": [{"name": "one", "label": "two", "python": "python"}, "one"]}
+    both = [
+        evolve(record, trial=evolve(record.trial, variant=label)) for record in run.records for label in ("", "two")
+    ]
+    assert [row.variant for row in evolve(run, config=labelled, records=tuple(both)).rows] == ["two", ""] * 4
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FAR_APART = 20.0
 """Ratio of the largest to the smallest value from which only a logarithmic axis shows both (own)."""
+WIDE = 1_000
+"""Numbers from which three to a decade would run into each other beside each other (own)."""
 CHARACTERS = 11.0
 """Of a legend, in an inch."""
 
@@ -27,9 +29,8 @@ def scale(ax: Axes, axis: Literal["x", "y"], values: Sequence[float], *, logarit
     if far_apart(values) if logarithmic is None else logarithmic:
         (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
         decades = math.log10(max(values) / min(values))
-        one.set_major_locator(
-            LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.8 else (1.0,), numticks=4 if axis == "x" else 6)
-        )
+        within = (1.0, 3.0) if axis == "x" and max(values) >= WIDE else (1.0, 2.0, 5.0)
+        one.set_major_locator(LogLocator(subs=within if decades < 1.8 else (1.0,), numticks=4 if axis == "x" else 6))
         one.set_minor_locator(NullLocator())
     else:
         (ax.set_xlim if axis == "x" else ax.set_ylim)(0, 1.08 * max(values, default=1.0))
@@ -38,7 +39,9 @@ def scale(ax: Axes, axis: Literal["x", "y"], values: Sequence[float], *, logarit
 
 
 def plain_number(value: float) -> str:
-    """1,000 rather than 1e3 or a power of ten."""
+    """1,000 and 3M rather than 1e3 or a power of ten."""
+    if value >= 1e6:
+        return f"{value / 1e6:,.10g}M"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.10g}"
 
 

@@ -35,7 +35,7 @@ class Point:
 def points(results: Results, look: Look, task: Task, value: Callable[[Record], float | None]) -> list[Point]:
     """Each arm of each group with a positive value of its records."""
     found = []
-    mine = (record for record in results.records if record.trial.task == task and record.status == "ok")
+    mine = (record for record in results.ordered if record.trial.task == task and record.status == "ok")
     for (group, arm), records in grouped(mine, lambda record: (group_of(record.trial), arm_of(record))).items():
         known = {r.trial.block: number for r in records if (number := value(r)) is not None and number > 0}
         if known and arm in look.styles:
@@ -55,10 +55,16 @@ def over(point: Point, base: Point) -> Point | None:
 
 
 def names_of(groups: Iterable[Group], parts: Sequence[Part] = PARTS) -> dict[Group, str]:
-    """The groups in as few words as tell them apart: each its model, and of the other parts those that differ among them."""
+    """The groups in as few words as tell them apart: each its model, and of the other parts those that differ among them; the
+    data set only where something else does not say as much."""
     found = list(dict.fromkeys(groups))
     said = [part for part in parts if part == "model" or len({getattr(group, part) for group in found}) > 1]
-    return {group: ", ".join(_word(group, part) for part in said) for group in found}
+    named, shorter = (_named(found, those) for those in (said, [part for part in said if part != "dataset"]))
+    return shorter if len(set(shorter.values())) == len(set(named.values())) else named
+
+
+def _named(groups: Iterable[Group], parts: Sequence[Part]) -> dict[Group, str]:
+    return {group: ", ".join(_word(group, part) for part in parts) for group in groups}
 
 
 def _word(group: Group, part: Part) -> str:
