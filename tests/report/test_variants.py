@@ -36,8 +36,8 @@ def test_they_are_arms_with_a_verdict_between_them(results: Results) -> None:
 
 def test_the_first_screen_and_the_advice_name_the_label(results: Results) -> None:
     first = headline(results)
-    assert title_of(results) == f"{OLD}, {NEW} and numpy"
-    assert first.compared.startswith(f"{OLD}, {NEW} and numpy on mlp")
+    assert title_of(results) == f"numpy, {OLD} and {NEW}"
+    assert first.compared.startswith(f"numpy, {OLD} and {NEW} on mlp")
     for answer in first.answers:
         assert answer.text.startswith(f"{OLD} is ")
         assert f"1.5 times as fast as {NEW}" in re.sub(r"(1\.5)\d", r"\1", answer.text)
