@@ -41,7 +41,8 @@ def reproduce(results: Results) -> tuple[Command, ...]:
 
 
 def more_blocks(groups: Sequence[Group], blocks: int) -> str:
-    """The command that repeats the groups' comparisons with that many blocks, and whatever else their values make together."""
+    """The command that repeats the groups' comparisons with that many blocks, and those of all other combinations of their
+    models, devices, precisions and batch sizes."""
     sizes = [group.batch_size for group in groups if group.task == "train"]
     return _line(
         models=[group.model for group in groups],

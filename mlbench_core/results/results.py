@@ -73,21 +73,24 @@ class Results:
     def ordered(self) -> tuple[Record, ...]:
         """The records as people look for them, not in the order in which they were measured, which is drawn: training
         first, and then models, devices, precisions, batch sizes and frameworks as the configuration lists them."""
-        places = {key: _places(self.config.get(key, ())) for key in ("models", "devices", "precision", "frameworks")}
+        config = self.settings
+        models, devices, precisions = map(_places, (config.models, config.devices, config.precision))
+        frameworks = _places(one if isinstance(one, str) else one.shown for one in config.frameworks)
+        known = _places(PRECISIONS)
 
         def key(record: Record) -> tuple[object, ...]:
             trial = record.trial
             return (
                 TASKS.index(trial.task),
-                places["models"].get(trial.model, LAST),
+                models.get(trial.model, LAST),
                 trial.model,
-                places["devices"].get(trial.device, LAST),
+                devices.get(trial.device, LAST),
                 trial.device,
                 trial.node,
-                places["precision"].get(trial.precision, LAST),
-                PRECISIONS.index(trial.precision),
+                precisions.get(trial.precision, LAST),
+                known.get(trial.precision, LAST),
                 trial.batch_size,
-                places["frameworks"].get(shown_framework(trial), LAST),
+                frameworks.get(shown_framework(trial), LAST),
                 shown_framework(trial),
             )
 
@@ -191,7 +194,5 @@ def _model_of(one: Row | Trial) -> tuple[str, ...]:
     return (shown_framework(one), one.model, one.dataset, one.device, one.node, one.precision)
 
 
-def _places(listed: Iterable[Any]) -> dict[str, float]:
-    """The place of each name in a list of the configuration; an entry of `frameworks` is called by its label or its name."""
-    names = (one.get("label") or one["name"] if isinstance(one, Mapping) else str(one) for one in listed)
+def _places(names: Iterable[str]) -> dict[str, float]:
     return {name: place for place, name in enumerate(names)}
