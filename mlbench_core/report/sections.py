@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mlbench_core.entry import shown_framework
@@ -181,26 +181,40 @@ def parity_table(results: Results) -> Table:
     )
 
 
+DIFFERS, SAME = "differs", "same"
+"""What is said of a knob that several frameworks have."""
+
+
 def knobs_table(results: Results) -> Table:
-    """Every knob as read back; first those that differ between frameworks."""
+    """Every knob as read back: first those that differ between frameworks, last those that one framework alone has."""
     frameworks = list(dict.fromkeys(shown_framework(record.trial) for record in results.ordered))
     found: dict[str, dict[str, set[str]]] = {}
     for record in results.records:
         for name, value in record.measured.knobs.items():
-            found.setdefault(name, {}).setdefault(shown_framework(record.trial), set()).add(value)
-    seen = {name: [" / ".join(sorted(by.get(framework, ()))) for framework in frameworks] for name, by in found.items()}
-    order = sorted(seen, key=lambda name: (len(set(seen[name])) == 1, name))
+            found.setdefault(name, {}).setdefault(shown_framework(record.trial), set()).add(value or "none")
+    seen = {name: {of: " / ".join(sorted(values)) for of, values in by.items()} for name, by in found.items()}
+    said = {name: _between(by.values(), len(frameworks)) for name, by in seen.items()}
     rows = [
-        [text(name), *(text(value) if value else Cell(text="n/a", kind="muted") for value in seen[name]),
-         text("differs", "warn") if len(set(seen[name])) > 1 else text("same", "muted")]
-        for name in order
-    ]  # fmt: skip
+        [
+            text(name),
+            *(text(seen[name][of]) if of in seen[name] else Cell(text="n/a", kind="muted") for of in frameworks),
+            text(said[name], "warn" if said[name] == DIFFERS else "muted"),
+        ]
+        for name in sorted(seen, key=lambda name: (said[name] != DIFFERS, said[name] != SAME, name))
+    ]
     return Table(
         name="knobs",
         caption="Every setting as read back from the framework; those that differ come first.",
         headings=words("setting", *frameworks, "between frameworks"),
         rows=rows_of(rows),
     )
+
+
+def _between(values: Collection[str], frameworks: int) -> str:
+    """What a knob's values say of the frameworks that have it, of so many."""
+    if len(values) == 1 < frameworks:
+        return "one has it"
+    return SAME if len(set(values)) == 1 else DIFFERS
 
 
 def machine_tables(results: Results) -> list[Table]:

@@ -11,6 +11,7 @@ from mlbench_core import Results
 from mlbench_core.report.advice import Advice, advice, said_once
 from mlbench_core.report.headline import answers, headline
 from mlbench_core.report.reproduce import blocks_wanted, more_blocks, reproduce
+from mlbench_core.report.sections import knobs_table
 from mlbench_core.report.terminal import print_results
 from mlbench_core.results.compared import LATENCY, TRAINING
 
@@ -211,6 +212,23 @@ def test_what_holds_for_several_groups_is_said_once() -> None:
     )
     taken = evolve(found[0], text="Take jax.", arms=("jax",), blocks=0)
     assert said_once([taken, *found[1:]])[0] == taken
+
+
+def test_knobs_that_differ_come_before_those_that_one_framework_alone_has() -> None:
+    results = made(["one", "two"], ["mlp"], [32], blocks=1)
+    knobs = {"one": {"tf32": "off", "layout": "", "threads": "2"}, "two": {"tf32": "on", "threads": "2"}}
+    records = [
+        evolve(record, measured=evolve(record.measured, knobs=knobs[record.trial.framework]))
+        for record in results.records
+    ]
+    both = knobs_table(evolve(results, records=tuple(records)))
+    assert [[cell.text for cell in row] for row in both.rows] == [
+        ["tf32", "off", "on", "differs"],
+        ["threads", "2", "2", "same"],
+        ["layout", "none", "n/a", "one has it"],
+    ]
+    alone = knobs_table(evolve(results, records=tuple(records[:1])))
+    assert {row[-1].text for row in alone.rows} == {"same"}
 
 
 def test_the_terminal_counts_the_rows_that_have_a_flag() -> None:
