@@ -282,7 +282,8 @@ def test_a_spin_is_read_to_a_thousandth(step_s: float) -> None:
     """On the real clock, against the fake's own: what else runs here lengthens both alike.
 
     The best value counts, since an interruption between two steps is in the harness's reading alone; beside others, many values
-    have one, so there may be 1,500: the best of 300 was once 0.12 % off. From 1 ms up the bar is 0.1 %; a step of 0.1 ms may be off by 1 us, which is 1 %.
+    have one, so there may be 1,500: the best of 300 was once 0.12 % off. From 1 ms up the bar is 0.1 %; a step of 0.1 ms may be
+    off by 1 us, which is 1 %.
     """
     session = fakes.Session(Behaviour(step_s=step_s), {}, 10)
     loop = Loop(step=fakes.train_step, synchronize=fakes.synchronize, session=session, batches=[32])
