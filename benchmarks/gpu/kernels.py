@@ -65,9 +65,8 @@ def main() -> None:
     step_ms = 1e3 * steps(STEPS) / STEPS
     found = kernels(lambda: steps(STEPS))
     busy = sum(sum(times) for times in found.values()) / STEPS / 1e3
-    print(
-        f"{given.framework} {given.model}, {given.execution}, {given.profile}, {given.precision}, batch {given.batch_size}"
-    )
+    print(f"{given.framework} {given.model}, {given.precision}, {shape}, batch {given.batch_size}")
+    print(f"execution {given.execution}, profile {given.profile}")
     print(f"first step {first:.1f} s; a step {step_ms:.2f} ms, {given.batch_size / step_ms * 1e3:,.0f} samples/s")
     print(f"kernels {busy:.2f} ms a step, in {sum(map(len, found.values())) / STEPS:.0f} launches")
     longest = sorted(found.items(), key=lambda item: -sum(item[1]))

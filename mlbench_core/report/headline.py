@@ -172,7 +172,8 @@ def _compared(results: Results) -> str:
     task, doing = ("train", "training") if any(trial.task == "train" for trial in trials) else ("infer", "inference")
     sizes = sorted({trial.batch_size for trial in trials if trial.task == task})
     return (
-        f"{names(shown_framework(trial) for trial in trials)} on {names(trial.model for trial in trials)}; "
+        f"{names(shown_framework(trial) for trial in trials)} on "
+        f"{names(f'{trial.model} ({trial.dataset})' for trial in trials)}; "
         f"{names(where(trial) for trial in trials)}; {doing} at batch size {names(sizes)}; "
         f"{names(trial.precision for trial in trials)}; {blocks} block{'s' if blocks > 1 else ''}." + _resumed(results)
     )

@@ -120,7 +120,7 @@ def _verdicts(results: Results, first: Headline) -> list[str]:
 
 
 def _limits(results: Results, first: Headline) -> list[str]:
-    trials = [record.trial for record in results.ordered]
+    trials = [record.trial for record in results.records]
     devices = joined(sorted({where(trial) for trial in trials})) or "no device"
     precisions = joined(sorted({trial.precision for trial in trials})) or "no precision"
     data = joined(sorted({trial.dataset for trial in trials})) or "no data set"

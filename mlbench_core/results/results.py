@@ -72,11 +72,10 @@ class Results:
     @cached_property
     def ordered(self) -> tuple[Record, ...]:
         """The records as people look for them, not in the order in which they were measured, which is drawn: training
-        first, and then models, devices, precisions, batch sizes and frameworks as the configuration lists them."""
+        first, and then models, devices, precisions and frameworks as the configuration lists them, small batches first."""
         config = self.settings
-        models, devices, precisions = map(_places, (config.models, config.devices, config.precision))
+        models, devices, precisions = map(_places, (config.models, config.devices, (*config.precision, *PRECISIONS)))
         frameworks = _places(one if isinstance(one, str) else one.shown for one in config.frameworks)
-        known = _places(PRECISIONS)
 
         def key(record: Record) -> tuple[object, ...]:
             trial = record.trial
@@ -88,7 +87,7 @@ class Results:
                 trial.device,
                 trial.node,
                 precisions.get(trial.precision, LAST),
-                known.get(trial.precision, LAST),
+                trial.precision,
                 trial.batch_size,
                 frameworks.get(shown_framework(trial), LAST),
                 shown_framework(trial),
@@ -195,4 +194,4 @@ def _model_of(one: Row | Trial) -> tuple[str, ...]:
 
 
 def _places(names: Iterable[str]) -> dict[str, float]:
-    return {name: place for place, name in enumerate(names)}
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}

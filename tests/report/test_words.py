@@ -28,7 +28,8 @@ def of(results: Results, use: str) -> list[Advice]:
 def test_the_first_screen_says_what_was_compared_and_where(results: Results) -> None:
     found = headline(results)
     assert found.compared == (
-        "jax, pytorch and tensorflow on mlp and resnet18; cpu; training at batch size 32 and 64; fp32; 10 blocks."
+        "jax, pytorch and tensorflow on mlp (digits) and resnet18 (digits); cpu; training at batch size 32 and 64; fp32; "
+        "10 blocks."
     )
     assert found.machines == ("Made CPU @ 2.0 GHz, 2 of 2 CPUs, 24 GB memory, Python 3.11.7, Linux-6.1-x86_64",)
     assert found.parity == "All 6 models are proven to compute what the NumPy reference computes."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FAR_APART = 20.0
 """Ratio of the largest to the smallest value from which only a logarithmic axis shows both (own)."""
 WIDE = 1_000
-"""Numbers from which three to a decade would run into each other beside each other (own)."""
+"""Numbers from which three in a decade of a small axis would run into each other (own)."""
 CHARACTERS = 11.0
 """Of a legend, in an inch."""
 
