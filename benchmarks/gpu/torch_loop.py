@@ -3,6 +3,7 @@ autocast to bfloat16, fused optimisers, SDPA, gradients set to None."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,9 +48,8 @@ def _labels(job: common.Job, classes: int, device: torch.device) -> torch.Tensor
     return torch.randint(classes, (job.batch_size,), device=device)
 
 
-def main() -> None:
-    """Does the job."""
-    job, device = common.job(), torch.device("cuda")
+def trainer(job: common.Job, device: torch.device) -> tuple[Callable[[int], None], int]:
+    """What trains for so many steps and waits for the last, and the number of parameters."""
     torch.backends.cudnn.benchmark = True
     model, optimizer, batches = made(job, device)
     compiled = torch.compile(model, mode="reduce-overhead")
@@ -66,7 +66,13 @@ def main() -> None:
             optimizer.zero_grad()
         torch.cuda.synchronize()
 
-    measure(job, run, sum(p.numel() for p in model.parameters()))
+    return run, sum(p.numel() for p in model.parameters())
+
+
+def main() -> None:
+    """Does the job."""
+    job = common.job()
+    measure(job, *trainer(job, torch.device("cuda")))
 
 
 if __name__ == "__main__":

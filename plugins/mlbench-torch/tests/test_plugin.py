@@ -34,7 +34,7 @@ from mlbench_core.hookspecs import Batch
 from mlbench_core.reference import plugin as reference
 from mlbench_core.trial import Plan
 from mlbench_torch.lowering import At, Model, lower
-from mlbench_torch.settings import compile_mode
+from mlbench_torch.settings import bucket_mb, compile_mode
 from mlbench_torch.training import Session
 
 SGD = Optimizer(name="sgd", learning_rate=0.01)
@@ -316,6 +316,21 @@ def test_a_tuned_optimiser_is_fused_and_updates_alike() -> None:
 )
 def test_a_tuned_plan_asks_for_cuda_graphs(device: str, tuned: bool, mode: str) -> None:
     assert compile_mode(plan_of(device=device, tuned=tuned)) == mode
+
+
+@pytest.mark.parametrize(
+    ("device", "execution", "tuned", "megabytes"),
+    [
+        ("cuda:0-1", "compiled", True, 120),
+        ("cuda:0-1", "eager", True, None),  # no graphs: small buckets are summed while the rest is computed
+        ("cuda:0-1", "compiled", False, None),
+        ("cpu*2", "compiled", True, None),
+    ],
+)
+def test_a_tuned_group_sums_gradients_in_larger_buckets(
+    device: str, execution: str, tuned: bool, megabytes: int | None
+) -> None:
+    assert bucket_mb(plan_of(device=device, execution=execution, tuned=tuned)) == megabytes
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")

@@ -26,6 +26,8 @@ plan = Plan(
 session = plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
 batch = plugin.place_batch(session, Batch(np.ones((8, 8), np.float32), np.zeros(8, np.int32)))
 plugin.synchronize(session, plugin.train_step(session, batch))
+knobs = plugin.read_knobs(session)
+assert (knobs["devices"], knobs["collectives"], knobs["bucket_mb"]) == ("2", "gloo", "25"), knobs
 print("trained", flush=True)
 (other,) = [child for child in psutil.Process().children() if child.pid != os.getpid()]
 other.send_signal(signal.SIGKILL)

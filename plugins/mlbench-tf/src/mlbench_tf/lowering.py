@@ -44,7 +44,7 @@ from mlbench_core.architecture import (
 from mlbench_core.errors import UnsupportedError
 from mlbench_core.trial import Plan
 from mlbench_tf.distributed import BatchNormOverReplicas
-from mlbench_tf.modules import AddRows, PaddedConv2D, PaddedMaxPool2D, ScaleFeatures, explicit, gelu
+from mlbench_tf.modules import AddRows, FusedBatchNorm, PaddedConv2D, PaddedMaxPool2D, ScaleFeatures, explicit, gelu
 from mlbench_tf.settings import POLICIES
 
 NHWC = "channels_last"  # said to every layer, because the user's keras.json may have another default
@@ -148,7 +148,12 @@ def _(layer: Conv2D, site: KerasSite) -> Lowered:
 
 @lower.register
 def _(layer: BatchNorm, site: KerasSite) -> Lowered:
-    kind = keras.layers.BatchNormalization if site.plan.num_devices == 1 else BatchNormOverReplicas
+    plan = site.plan
+    kind = keras.layers.BatchNormalization
+    if plan.num_devices > 1:
+        kind = BatchNormOverReplicas
+    elif plan.accelerated and plan.execution != "compiled" and len(site.shape) == 3:  # XLA fuses Keras's own
+        kind = FusedBatchNorm
     native = site.built(kind(momentum=layer.momentum, epsilon=layer.epsilon, dtype=site.policy))
     site.bind("scale", native.gamma)
     site.bind("bias", native.beta)

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch.distributed as dist
 from attrs import frozen
 from torch import Tensor
 
@@ -120,12 +119,8 @@ class Leader(Member):
         ]
 
     def knobs(self) -> dict[str, str]:
-        """This rank's, and how the ranks work together."""
-        return super().knobs() | {
-            "devices": str(self.team.size),
-            "collectives": dist.get_backend(),
-            "batch_norm_scope": "the whole batch",
-        }
+        """This rank's, and how many there are."""
+        return super().knobs() | {"devices": str(self.team.size)}
 
     def close(self) -> None:
         """All ranks free their part."""
@@ -143,10 +138,6 @@ class OnNode(Member):
     def place(self, batch: Batch) -> Placed:
         """This node's share, which knows the size of the whole batch."""
         return sized(super().place(batch), len(batch.y) * self.plan.num_nodes)
-
-    def knobs(self) -> dict[str, str]:
-        """This node's, and how the nodes work together."""
-        return super().knobs() | {"collectives": dist.get_backend(), "batch_norm_scope": "the whole batch"}
 
 
 def _split(array: npt.NDArray[Any], parts: int) -> list[npt.NDArray[Any]]:

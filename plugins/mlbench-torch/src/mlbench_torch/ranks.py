@@ -77,15 +77,28 @@ class Member(Session):
         # Compiled within, not around: the compiler gives up on DistributedDataParallel's own forward pass, and then compiles no
         # container of PyTorch's, such as an nn.Sequential, that it wraps. Buffers are not sent around: synchronised statistics
         # are the same everywhere.
-        module = executed(self.module, plan)
-        together = DistributedDataParallel(module, ids, broadcast_buffers=False, gradient_as_bucket_view=True)
-        self.training_forward = narrowed(together, self.device, self.precision)
+        self.together = DistributedDataParallel(
+            executed(self.module, plan),
+            ids,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+            bucket_cap_mb=settings.bucket_mb(plan),
+        )
+        self.training_forward = narrowed(self.together, self.device, self.precision)
 
     def train_step(self, batch: Placed) -> Tensor:
         """One update on this rank's share; the loss over the whole batch."""
         loss = super().train_step(batch)
         dist.all_reduce(loss)
         return loss / self.processes
+
+    def knobs(self) -> dict[str, str]:
+        """This rank's, and how the processes sum gradients."""
+        return super().knobs() | {
+            "collectives": dist.get_backend(),
+            "bucket_mb": str(self.together.bucket_bytes_cap // 2**20),
+            "batch_norm_scope": "the whole batch",
+        }
 
 
 class Follower:
