@@ -23,12 +23,13 @@ from statistics import median
 from attrs import evolve, frozen
 
 from benchmarks.gpu.common import BERT_CLASSES, IMAGE, IMAGE_CLASSES, Job
-from benchmarks.tables import table
+from benchmarks.tables import DOCS, table
 from benchmarks.turns import values_by_turn
 from mlbench_core.data import prepare
 from mlbench_core.executor import Running, Setting, record_of, trial_request
 from mlbench_core.executors import local
 from mlbench_core.machine.cache import cache_folder
+from mlbench_core.machine.gpus import gpu_facts
 from mlbench_core.registry import Registry, load_registry
 from mlbench_core.results.compared import by_turn
 from mlbench_core.runner.turns import run_in_turns
@@ -38,6 +39,8 @@ from mlbench_core.thresholds import Compare, Measure
 from mlbench_core.trial import Calibration, Trial
 from mlbench_core.trial import Job as TrialJob
 
+JOURNAL = DOCS / "results" / "gpu" / "one_gpu.jsonl"
+"""Of the blocks that docs/explanation/harness-cost.md tells of."""
 SCRIPTS = {"pytorch": "torch_loop", "jax": "jax_loop", "tensorflow": "tf_loop"}
 TURN_S, TURNS, VALUE_S = 1.0, 4, 0.2
 STEP_S = {"resnet18": 0.016, "resnet50": 0.046, "bert-base": 0.024}
@@ -150,15 +153,14 @@ def block(pair: Pair, registry: Registry, logs: Path) -> dict[str, list[list[flo
 
 
 def report(journal: Path) -> str:
-    """The table, a row per pair that the journal holds."""
-    found: dict[str, list[dict[str, list[list[float]]]]] = {}
+    """The table, a row per pair and card that the journal holds."""
+    found: dict[str, dict[str, list[dict[str, list[list[float]]]]]] = {}
     for line in journal.read_text().splitlines():
         entry = json.loads(line)
-        found.setdefault(entry["pair"], []).append(entry["turns"])
+        found.setdefault(entry["pair"], {}).setdefault(entry["card"], []).append(entry["turns"])
+    known = [(pair, card, blocks) for pair in PAIRS for card, blocks in found.get(pair.name, {}).items()]
     rows = []
-    for pair in PAIRS:
-        if not (blocks := found.get(pair.name)):
-            continue
+    for pair, card, blocks in known:
         r = ratio([log_ratio(each["harness"], each["hand"]) for each in blocks], 0.95)
         hand = median(chain.from_iterable(turn for each in blocks for turn in each["hand"])) / pair.steps
         low, high = ("-", "-") if r.low is None or r.high is None else (f"{r.low:.4f}", f"{r.high:.4f}")
@@ -169,6 +171,7 @@ def report(journal: Path) -> str:
                 pair.model,
                 str(pair.length or IMAGE[0]),
                 str(pair.batch_size),
+                card.removeprefix("NVIDIA ").split()[0],
                 f"{pair.batch_size / hand:,.0f}",
                 f"{r.value:.4f}",
                 f"[{low}, {high}]",
@@ -181,6 +184,7 @@ def report(journal: Path) -> str:
         "model",
         "size",
         "batch",
+        "card",
         "samples/s by hand",
         "ratio",
         "95 % interval",
@@ -207,7 +211,7 @@ def main() -> None:
     journal.touch()
     done = [json.loads(line) for line in journal.read_text().splitlines()]
     pairs = [pair for pair in PAIRS if pair.framework in given.frameworks and pair.model in given.models]
-    registry = load_registry(Path())
+    registry, card = load_registry(Path()), gpu_facts()[0]["name"]
     for number in range(1, given.blocks + 1):
         for pair in random.Random(number).sample(pairs, len(pairs)):
             if time.monotonic() - start > given.seconds:
@@ -221,7 +225,7 @@ def main() -> None:
                 print(f"{pair.name}: {error}", flush=True)
                 continue
             with journal.open("a") as file:
-                file.write(json.dumps({"pair": pair.name, "block": number, "turns": turns}) + "\n")
+                file.write(json.dumps({"pair": pair.name, "card": card, "block": number, "turns": turns}) + "\n")
             print(f"block {number}: {pair.name}, {time.monotonic() - begun:.0f} s", flush=True)
     print(report(journal))
 

@@ -8,8 +8,11 @@ from mlbench_core.results import Results
 from mlbench_core.results.groups import group_of
 from mlbench_core.results.storage import load
 
-FILES = tuple(DOCS / "results" / "gpu" / name for name in ("two_gpus_resnet50.json", "two_gpus_bert.json"))
-HEAD = ["model", "batch per GPU", "framework", "one GPU", "two", "of linear", "95 % interval", "blocks"]
+FILES = tuple(
+    DOCS / "results" / "gpu" / name
+    for name in ("two_gpus_resnet50.json", "two_gpus_bert.json", "two_gpus_bert_h200.json")
+)
+HEAD = ["model", "batch per GPU", "card", "framework", "one GPU", "two", "of linear", "95 % interval", "blocks"]
 
 
 def text() -> str:
@@ -18,6 +21,9 @@ def text() -> str:
 
 
 def _rows(results: Results) -> list[list[str]]:
+    (card,) = {
+        gpu["name"].removeprefix("NVIDIA ").split()[0] for one in results.machines.values() for gpu in one["gpus"]
+    }
     rows = []
     for choice in results.choices:
         framework, part = choice.arm.split()[0], choice.efficiency
@@ -33,6 +39,7 @@ def _rows(results: Results) -> list[list[str]]:
             [
                 choice.group.model,
                 str(choice.base.batch_size),
+                card,
                 framework,
                 *(f"{speed:,.0f}" for speed in speeds),
                 f"{100 * part.value:.1f} %",
