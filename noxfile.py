@@ -1,4 +1,4 @@
-"""The project's sessions: quickstart, core, tests, lint, docs, wheels, browser, examples; and the longer ones long, ray,
+"""The project's sessions: quickstart, core, tests, lint, ci, docs, wheels, browser, examples; and the longer ones long, ray,
 bench, chaos, trust, parity, separate and fuzz.
 
 Each makes its own environment; nothing but nox has to be there first.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["tests", "lint"]
+nox.options.sessions = ["ci"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = " ".join(str(ROOT / name) for name in ("constraints.txt", "constraints-dev.txt"))
 VERSION = re.findall(r'VERSION = "(.*)"', (ROOT / "mlbench_core" / "version.py").read_text())[0]
 TESTING = ("pytest", "pytest-xdist", "hypothesis", "jsonschema")
+LINTING = ("ruff", "mypy", "import-linter", "nox", "pytest", "pandas-stubs", "types-PyYAML", "types-psutil")
 BROWSING = ("pytest", "playwright", "pypdf")
 AXE = "axe-core@4.14.1"
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -51,7 +52,7 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests that CI runs: the core's first, then each plugin's in processes of its own."""
+    """The core's tests, then each plugin's in processes of its own."""
     run_tests(session, "not long")
 
 
@@ -68,7 +69,11 @@ def run_tests(session: nox.Session, marked: str) -> None:
     install_everything(session, *TESTING, *TEST_PACKAGES)
     if session.posargs:
         session.run("pytest", *session.posargs, env=COMPILED)
-        return
+    else:
+        all_tests(session, marked)
+
+
+def all_tests(session: nox.Session, marked: str) -> None:
     elsewhere = ["--ignore=tests/test_code_blocks.py"] if marked == "long" else []  # `docs` runs those
     session.run("pytest", "-n", "2", "-m", marked, *elsewhere, "tests", env=COMPILED)
     for plugin in PLUGINS:
@@ -123,9 +128,11 @@ def examples(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, mypy --strict on the core and the plugins, and the layer contract."""
-    install_everything(
-        session, "ruff", "mypy", "import-linter", "nox", "pytest", "pandas-stubs", "types-PyYAML", "types-psutil"
-    )
+    install_everything(session, *LINTING)
+    checks(session)
+
+
+def checks(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "mlbench_core")
@@ -134,6 +141,14 @@ def lint(session: nox.Session) -> None:
     for sources in sorted(Path("examples").glob("*/src")):
         session.run("mypy", str(sources))
     session.run("lint-imports")
+
+
+@nox.session
+def ci(session: nox.Session) -> None:
+    """What CI runs first: lint and tests in one environment, which takes three minutes to make."""
+    install_everything(session, *LINTING, *TESTING, *TEST_PACKAGES)
+    checks(session)
+    all_tests(session, "not long")
 
 
 @nox.session
