@@ -15,6 +15,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def card_of(name: str) -> str:
+    """A GPU's name as NVML has it, without maker and memory: "NVIDIA H100 80GB HBM3" is an H100."""
+    return name.removeprefix("NVIDIA ").split()[0]
+
+
 def put(name: str, text: str) -> None:
     """Replaces what stands between `<!-- name -->` and `<!-- /name -->` in the document that has such a place."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)

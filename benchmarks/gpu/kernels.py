@@ -17,7 +17,8 @@ import tempfile
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -49,10 +50,14 @@ def main() -> None:
     parser.add_argument("--profile", default="tuned", choices=["tuned", "matched"])
     parser.add_argument("--by-hand", action="store_true", help="PyTorch's loop by hand, on one GPU in bf16, compiled")
     given = parser.parse_args()
-    tensorflow = given.framework == "tensorflow"
-    if not tensorflow:
+    if given.framework != "tensorflow":
         importlib.import_module("torch.profiler")  # CUPTI has to be there before the other framework starts
-    train = by_hand(given) if given.by_hand else by_mlbench(given)
+    with by_hand(given) if given.by_hand else by_mlbench(given) as train:
+        show(given, train)
+
+
+def show(given: argparse.Namespace, train: Callable[[int], None]) -> None:
+    """Prints the speed of `train`, which takes so many steps and waits for the last, and its kernels."""
 
     def seconds(steps: int) -> float:
         start = time.perf_counter()
@@ -67,7 +72,7 @@ def main() -> None:
         f"first step {first:.1f} s; a step {step_ms:.2f} ms, {given.batch_size / step_ms * 1e3:,.0f} samples/s",
         flush=True,
     )
-    found = (tensorflow_kernels if tensorflow else cupti_kernels)(lambda: train(STEPS))
+    found = (tensorflow_kernels if given.framework == "tensorflow" else cupti_kernels)(lambda: train(STEPS))
     busy = sum(sum(times) for times in found.values()) / STEPS / 1e3
     print(f"kernels {busy:.2f} ms a step, in {sum(map(len, found.values())) / STEPS:.0f} launches")
     longest = sorted(found.items(), key=lambda item: -sum(item[1]))
@@ -75,8 +80,9 @@ def main() -> None:
         print(f"{sum(times) / STEPS / 1e3:8.3f} ms  {len(times) / STEPS:6.1f} x {median(times):8.1f} us  {name:.110}")
 
 
-def by_mlbench(given: argparse.Namespace) -> Callable[[int], None]:
-    """What trains for so many steps by the framework's plugin, and waits for the last."""
+@contextmanager
+def by_mlbench(given: argparse.Namespace) -> Iterator[Callable[[int], None]]:
+    """The training by the framework's plugin. Several processes wait for each other unless the session is closed."""
     shape, classes = ((given.length,), BERT_CLASSES) if given.length else (IMAGE, IMAGE_CLASSES)
     architecture = attribute(load_registry(Path()).models[given.model].source.factory)(shape, classes)
     framework = load_framework(given.framework)
@@ -93,11 +99,13 @@ def by_mlbench(given: argparse.Namespace) -> Callable[[int], None]:
             handle = framework.train_step(session, batch)
         framework.synchronize(session, handle)
 
-    return train
+    yield train
+    framework.close_session(session)
 
 
-def by_hand(given: argparse.Namespace) -> Callable[[int], None]:
-    """The same by PyTorch's loop by hand."""
+@contextmanager
+def by_hand(given: argparse.Namespace) -> Iterator[Callable[[int], None]]:
+    """The training by PyTorch's loop by hand."""
     import torch
 
     from benchmarks.gpu.torch_loop import trainer
@@ -106,7 +114,7 @@ def by_hand(given: argparse.Namespace) -> Callable[[int], None]:
         model=given.model, batch_size=given.batch_size, length=given.length, warmup_steps=0, steps_per_value=0, values=0,
         turn_seconds=0,
     )  # fmt: skip
-    return trainer(job, torch.device("cuda"))[0]
+    yield trainer(job, torch.device("cuda"))[0]
 
 
 def cupti_kernels(run: Callable[[], object]) -> Kernels:

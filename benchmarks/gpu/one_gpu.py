@@ -23,7 +23,7 @@ from statistics import median
 from attrs import evolve, frozen
 
 from benchmarks.gpu.common import BERT_CLASSES, IMAGE, IMAGE_CLASSES, Job
-from benchmarks.tables import DOCS, table
+from benchmarks.tables import DOCS, card_of, put, table
 from benchmarks.turns import values_by_turn
 from mlbench_core.data import prepare
 from mlbench_core.executor import Running, Setting, record_of, trial_request
@@ -154,11 +154,11 @@ def block(pair: Pair, registry: Registry, logs: Path) -> dict[str, list[list[flo
 
 def report(journal: Path) -> str:
     """The table, a row per pair and card that the journal holds."""
-    found: dict[str, dict[str, list[dict[str, list[list[float]]]]]] = {}
+    found: dict[tuple[str, str], list[dict[str, list[list[float]]]]] = {}
     for line in journal.read_text().splitlines():
         entry = json.loads(line)
-        found.setdefault(entry["pair"], {}).setdefault(entry["card"], []).append(entry["turns"])
-    known = [(pair, card, blocks) for pair in PAIRS for card, blocks in found.get(pair.name, {}).items()]
+        found.setdefault((entry["pair"], entry["card"]), []).append(entry["turns"])
+    known = [(pair, card, blocks) for pair in PAIRS for (name, card), blocks in found.items() if name == pair.name]
     rows = []
     for pair, card, blocks in known:
         r = ratio([log_ratio(each["harness"], each["hand"]) for each in blocks], 0.95)
@@ -171,7 +171,7 @@ def report(journal: Path) -> str:
                 pair.model,
                 str(pair.length or IMAGE[0]),
                 str(pair.batch_size),
-                card.removeprefix("NVIDIA ").split()[0],
+                card_of(card),
                 f"{pair.batch_size / hand:,.0f}",
                 f"{r.value:.4f}",
                 f"[{low}, {high}]",
@@ -203,7 +203,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1e9, help="start no block after this time")
     parser.add_argument("--output", type=Path, default=Path("results/one_gpu"))
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument(
+        "--table", action="store_true", help="only write the document's table from the committed journal"
+    )
     given = parser.parse_args()
+    if given.table:
+        put("one_gpu", report(JOURNAL))
+        return
     given.output.mkdir(parents=True, exist_ok=True)
     journal, start = given.output / "journal.jsonl", time.monotonic()
     if not given.resume:

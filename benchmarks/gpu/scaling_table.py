@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.gpu.reference_table import speed_of
-from benchmarks.tables import DOCS, put, table
+from benchmarks.tables import DOCS, card_of, put, table
 from mlbench_core.results import Results
 from mlbench_core.results.groups import group_of
 from mlbench_core.results.storage import load
@@ -21,9 +21,7 @@ def text() -> str:
 
 
 def _rows(results: Results) -> list[list[str]]:
-    (card,) = {
-        gpu["name"].removeprefix("NVIDIA ").split()[0] for one in results.machines.values() for gpu in one["gpus"]
-    }
+    (card,) = {card_of(gpu["name"]) for machine in results.machines.values() for gpu in machine["gpus"]}
     rows = []
     for choice in results.choices:
         framework, part = choice.arm.split()[0], choice.efficiency

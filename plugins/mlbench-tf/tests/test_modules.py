@@ -79,29 +79,21 @@ def test_of_a_single_pixel_it_is_zero() -> None:
     np.testing.assert_allclose(np.asarray(layer.moving_variance), 0.9 * before, rtol=1e-6)  # one product's rounding
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_in_float64_it_is_keras_own_to_the_last_bit(images: np.ndarray, training: bool) -> None:
-    own, fused = (
-        results(made(k, "float64"), images, training) for k in (keras.layers.BatchNormalization, FusedBatchNorm)
-    )
-    for name, expected in own.items():
-        np.testing.assert_array_equal(fused[name], expected, err_msg=name)
-
-
 @pytest.mark.parametrize(
-    ("device", "execution", "shape", "kind"),
+    ("device", "execution", "precision", "shape", "kind"),
     [
-        ("cuda:0", "graph", (3, 5, 6), "FusedBatchNorm"),
-        ("cuda:0", "eager", (3, 5, 6), "FusedBatchNorm"),
-        ("cuda:0", "graph", (6,), "BatchNormalization"),
-        ("cuda:0", "compiled", (3, 5, 6), "BatchNormalization"),
-        ("cuda:0-1", "graph", (3, 5, 6), "BatchNormOverReplicas"),
-        ("cpu", "graph", (3, 5, 6), "BatchNormalization"),
+        ("cuda:0", "graph", "bf16", (3, 5, 6), "FusedBatchNorm"),
+        ("cuda:0", "eager", "fp32", (3, 5, 6), "FusedBatchNorm"),
+        ("cuda:0", "graph", "fp64", (3, 5, 6), "BatchNormalization"),
+        ("cuda:0", "graph", "fp32", (6,), "BatchNormalization"),
+        ("cuda:0", "compiled", "fp32", (3, 5, 6), "BatchNormalization"),
+        ("cuda:0-1", "graph", "fp32", (3, 5, 6), "BatchNormOverReplicas"),
+        ("cpu", "graph", "fp32", (3, 5, 6), "BatchNormalization"),
     ],
 )
-def test_where_it_stands(device: str, execution: str, shape: tuple[int, ...], kind: str) -> None:
+def test_where_it_stands(device: str, execution: str, precision: str, shape: tuple[int, ...], kind: str) -> None:
     plan = Plan(
-        device=device, precision="fp32", execution=execution, batch_size=4, threads=1, seed=0, task="train",
+        device=device, precision=precision, execution=execution, batch_size=4, threads=1, seed=0, task="train",
         optimizer=Optimizer(name="sgd", learning_rate=0.1),
     )  # fmt: skip
     site = lowering.KerasSite(shape, plan=plan)

@@ -152,8 +152,8 @@ def _(layer: BatchNorm, site: KerasSite) -> Lowered:
     kind = keras.layers.BatchNormalization
     if plan.num_devices > 1:
         kind = BatchNormOverReplicas
-    elif plan.accelerated and plan.execution != "compiled" and len(site.shape) == 3:  # XLA fuses Keras's own
-        kind = FusedBatchNorm
+    elif plan.accelerated and plan.execution != "compiled" and plan.precision != "fp64" and len(site.shape) == 3:
+        kind = FusedBatchNorm  # XLA fuses Keras's own, and the operator is for images and has no float64
     native = site.built(kind(momentum=layer.momentum, epsilon=layer.epsilon, dtype=site.policy))
     site.bind("scale", native.gamma)
     site.bind("bias", native.beta)
