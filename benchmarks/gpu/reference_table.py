@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
-from benchmarks.tables import DOCS, put, table
+from benchmarks.tables import DOCS, card_of, put, table
 from mlbench_core.record import Record
 from mlbench_core.results import Results
 from mlbench_core.results.groups import grouped
 from mlbench_core.results.merged import merged
 from mlbench_core.results.storage import load
 
-ALL, TWO = ("resnets", "mlp_bert"), ("resnet50_mlp", "resnet18_bert")
-"""The files of the run of three frameworks, and of the one before it, of two."""
+ALL, TWO = ("mlp_bert", "resnet18", "resnet50"), ("resnet50_mlp", "resnet18_bert")
+"""The files of the runs of three frameworks, and of the one before them, of two."""
 CELLS = [
     (model, precision)
     for model in ("mlp", "resnet18", "resnet50", "bert-base")
@@ -29,14 +29,21 @@ def of(names: Iterable[str]) -> Results:
 
 def speeds() -> str:
     """A row per model and precision: the speed of each framework in samples/s, the median over the blocks that all have."""
-    arms = grouped(of(ALL).records, lambda record: (record.trial.model, record.trial.precision, record.trial.framework))
+    results = of(ALL)
+    arms = grouped(results.records, lambda record: (record.trial.model, record.trial.precision, record.trial.framework))
     rows = []
     for cell in CELLS:
         found = [arms[*cell, framework] for framework in NAMES]
         blocks = set.intersection(*({record.trial.block for record in records} for records in found))
         known = (speed_of(record for record in records if record.trial.block in blocks) for records in found)
-        rows.append([*cell, *(f"{speed:,.0f}" for speed in known), str(len(blocks))])
-    return table(["model", "precision", *(f"{name}, samples/s" for name in NAMES.values()), "blocks"], rows)
+        (card,) = {
+            card_of(gpu["name"])
+            for records in found
+            for one in records
+            for gpu in results.machines[one.machine]["gpus"]
+        }
+        rows.append([*cell, card, *(f"{speed:,.0f}" for speed in known), str(len(blocks))])
+    return table(["model", "precision", "card", *(f"{name}, samples/s" for name in NAMES.values()), "blocks"], rows)
 
 
 def ratios() -> str:

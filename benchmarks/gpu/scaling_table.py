@@ -10,7 +10,12 @@ from mlbench_core.results.storage import load
 
 FILES = tuple(
     DOCS / "results" / "gpu" / name
-    for name in ("two_gpus_resnet50.json", "two_gpus_bert.json", "two_gpus_bert_h200.json")
+    for name in (
+        "two_gpus_resnet50.json",
+        "two_gpus_bert.json",
+        "two_gpus_bert_h200.json",
+        "two_gpus_bert_h200_jax.json",
+    )
 )
 HEAD = ["model", "batch per GPU", "card", "framework", "one GPU", "two", "of linear", "95 % interval", "blocks"]
 

@@ -39,8 +39,9 @@ class Answer:
 class Headline:
     """What a reader must know first, each as sentences.
 
-    compared: what was compared. machines: on what. parity: whether the models are proven identical. answers: per group and
-    primary metric. counts: of the verdicts on all pairs by primary metrics. doubts: what to distrust, the worst first.
+    compared: what was compared. machines: on what, with the models that ran there if they are not the same everywhere.
+    parity: whether the models are proven identical. answers: per group and primary metric. counts: of the verdicts on all
+    pairs by primary metrics. doubts: what to distrust, the worst first.
     """
 
     compared: str
@@ -57,7 +58,7 @@ def headline(results: Results) -> Headline:
     counts = Counter(comparison.verdict for comparison in primary)
     return Headline(
         compared=_compared(results),
-        machines=tuple(dict.fromkeys(_machine(facts) for facts in results.machines.values())),
+        machines=_machines(results),
         parity=_parity(results),
         answers=answers(results),
         counts=dict(sorted(counts.items())),
@@ -185,6 +186,18 @@ def _resumed(results: Results) -> str:
     if not later:
         return ""
     return f" Interrupted and resumed {len(later)} time{'s' if len(later) > 1 else ''}, last at {later[-1]}."
+
+
+def _machines(results: Results) -> tuple[str, ...]:
+    """A line per kind of machine; where they ran different models, with the models that ran there."""
+    models: dict[str, list[str]] = {_machine(facts): [] for facts in results.machines.values()}
+    for record in results.ordered:
+        if record.machine in results.machines:
+            models[_machine(results.machines[record.machine])].append(record.trial.model)
+    ran = {line: list(dict.fromkeys(names)) for line, names in models.items()}
+    if len({frozenset(names) for names in ran.values()}) < 2:
+        return tuple(ran)
+    return tuple(f"{joined(names)}: {line}" if names else line for line, names in ran.items())
 
 
 def _machine(facts: Mapping[str, Any]) -> str:

@@ -38,6 +38,20 @@ def test_the_first_screen_says_what_was_compared_and_where(results: Results) -> 
     assert sum(found.counts.values()) == 18
 
 
+def test_machines_of_two_kinds_are_named_with_what_ran_on_each(results: Results) -> None:
+    (key,) = results.machines
+    other = {**results.machines[key], "cpu": "Other CPU"}
+    moved = [evolve(r, machine="other") if r.trial.model == "resnet18" else r for r in results.records]
+    apart = evolve(results, machines={**results.machines, "other": other}, records=moved)
+    made_cpu, other_cpu = headline(apart).machines
+    assert made_cpu.startswith("mlp: Made CPU @ 2.0 GHz")
+    assert other_cpu.startswith("resnet18: Other CPU")
+    # The same models on both, as after a resume on another machine: nothing to tell apart.
+    both = [evolve(r, machine="other") if r.trial.block else r for r in results.records]
+    lines = headline(evolve(apart, records=both)).machines
+    assert [line.split(",")[0] for line in lines] == ["Made CPU @ 2.0 GHz", "Other CPU"]
+
+
 def test_an_answer_names_the_leader_each_ratio_and_its_interval(results: Results) -> None:
     found = [a for a in answers(results) if a.metric == TRAINING.name]
     assert len(found) == 4
