@@ -16,18 +16,30 @@ PROGRAM = Path(__file__).with_name("several_devices.py")
 LOCK_STEP = 1e-9  # float64 over ten steps; sums over halves round otherwise than sums over wholes
 
 
-@pytest.fixture(scope="module")
-def found():
+def run(*cases):
+    """What the program prints of these cases; of all but the long one without any."""
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run([sys.executable, PROGRAM], env=environment, capture_output=True, text=True, timeout=1200)
+    command = [sys.executable, PROGRAM, *cases]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {case: result for line in lines for case, result in line.items()}
 
 
-@pytest.mark.parametrize("case", ["mlp", "bert-tiny", "resnet18", "mlp, adamw", "mlp, eager", "narrow, eager"])
+@pytest.fixture(scope="module")
+def found():
+    return run()
+
+
+@pytest.mark.parametrize("case", ["mlp", "bert-tiny", "narrow", "mlp, adamw", "mlp, eager", "narrow, eager"])
 def test_two_with_half_the_batch_are_one_with_all_of_it(found, case):
     errors = found[f"lock-step {case}"]
+    assert max(errors.values()) <= LOCK_STEP, errors
+
+
+@pytest.mark.long
+def test_so_are_two_with_the_whole_of_resnet18():
+    (errors,) = run("lock-step resnet18").values()
     assert max(errors.values()) <= LOCK_STEP, errors
 
 
