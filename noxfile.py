@@ -32,7 +32,7 @@ NEED_FRAMEWORKS = ("tests/frameworks", "tests/benchmarks")
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 """For tests, which start hundreds of processes: one that compiles all that it imports takes a fifth longer."""
 UNCOMPILED = "--no-compile"
-"""For environments of such tests, which leave compiled what they import: all of the frameworks takes over a minute."""
+"""For environments of such tests, which leave compiled what they import: compiling every file takes over a minute."""
 
 
 def install(session: nox.Session, *packages: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -18,6 +19,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def card_of(name: str) -> str:
     """A GPU's name as NVML has it, without maker and memory: "NVIDIA H100 80GB HBM3" is an H100."""
     return name.removeprefix("NVIDIA ").split()[0]
+
+
+def card_among(machines: Iterable[Mapping[str, Any]]) -> str:
+    """The one kind of GPU that these machines have."""
+    (card,) = {card_of(gpu["name"]) for machine in machines for gpu in machine["gpus"]}
+    return card
 
 
 def put(name: str, text: str) -> None:

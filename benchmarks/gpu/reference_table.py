@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
-from benchmarks.tables import DOCS, card_of, put, table
+from benchmarks.tables import DOCS, card_among, put, table
 from mlbench_core.record import Record
 from mlbench_core.results import Results
 from mlbench_core.results.groups import grouped
@@ -36,12 +36,7 @@ def speeds() -> str:
         found = [arms[*cell, framework] for framework in NAMES]
         blocks = set.intersection(*({record.trial.block for record in records} for records in found))
         known = (speed_of(record for record in records if record.trial.block in blocks) for records in found)
-        (card,) = {
-            card_of(gpu["name"])
-            for records in found
-            for one in records
-            for gpu in results.machines[one.machine]["gpus"]
-        }
+        card = card_among(results.machines[record.machine] for records in found for record in records)
         rows.append([*cell, card, *(f"{speed:,.0f}" for speed in known), str(len(blocks))])
     return table(["model", "precision", "card", *(f"{name}, samples/s" for name in NAMES.values()), "blocks"], rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.gpu.reference_table import speed_of
-from benchmarks.tables import DOCS, card_of, put, table
+from benchmarks.tables import DOCS, card_among, put, table
 from mlbench_core.results import Results
 from mlbench_core.results.groups import group_of
 from mlbench_core.results.storage import load
@@ -26,7 +26,7 @@ def text() -> str:
 
 
 def _rows(results: Results) -> list[list[str]]:
-    (card,) = {card_of(gpu["name"]) for machine in results.machines.values() for gpu in machine["gpus"]}
+    card = card_among(results.machines.values())
     rows = []
     for choice in results.choices:
         framework, part = choice.arm.split()[0], choice.efficiency

@@ -190,14 +190,12 @@ def _resumed(results: Results) -> str:
 
 def _machines(results: Results) -> tuple[str, ...]:
     """A line per kind of machine; where they ran different models, with the models that ran there."""
-    models: dict[str, list[str]] = {_machine(facts): [] for facts in results.machines.values()}
-    for record in results.ordered:
-        if record.machine in results.machines:
-            models[_machine(results.machines[record.machine])].append(record.trial.model)
-    ran = {line: list(dict.fromkeys(names)) for line, names in models.items()}
-    if len({frozenset(names) for names in ran.values()}) < 2:
-        return tuple(ran)
-    return tuple(f"{joined(names)}: {line}" if names else line for line, names in ran.items())
+    lines = {key: _machine(facts) for key, facts in results.machines.items()}
+    ran = grouped(results.ordered, lambda record: lines.get(record.machine, ""))
+    models = {line: list(dict.fromkeys(record.trial.model for record in ran.get(line, ()))) for line in lines.values()}
+    if len({frozenset(names) for names in models.values()}) < 2:
+        return tuple(models)
+    return tuple(f"{joined(names)}: {line}" if names else line for line, names in models.items())
 
 
 def _machine(facts: Mapping[str, Any]) -> str:

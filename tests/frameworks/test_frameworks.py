@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 RUN = """
 import json, sys
 from mlbench_core import Suite
-Suite(**json.loads(sys.argv[1])).run()
+Suite(**json.loads(sys.argv[1])).run().to_dataframe()
 print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))
 """
 
