@@ -129,20 +129,20 @@ def _sentence(ahead: str, pairs: Sequence[Comparison], confidence: float) -> str
     seen = [f"{pair.ratio.value:.2f} times as fast as {pair.b}" for pair in pairs if pair.ratio and pair.of_one_block]
     if len(seen) == len(pairs) and all(pair.verdict == "inconclusive" for pair in pairs):
         return f"{ahead} was {joined(seen)} in one block, so no interval: nothing is shown."
-    return f"{ahead} is {joined([_clause(pair, confidence) for pair in pairs])}."
+    clauses = [_clause(pair, pair.ratio, confidence) for pair in pairs if pair.ratio is not None]
+    for reason, apart in grouped((pair for pair in pairs if pair.ratio is None), lambda pair: pair.reason).items():
+        clauses.append(f"not comparable with {joined([pair.b for pair in apart])} ({reason})")
+    return f"{ahead} is {joined(clauses)}."
 
 
-def _clause(seen: Comparison, confidence: float) -> str:
-    other = seen.b
-    if seen.ratio is None or seen.verdict == "not comparable":
-        return f"not comparable with {other} ({seen.reason})"
-    known = interval(seen.ratio, confidence)
+def _clause(seen: Comparison, ratio: Ratio, confidence: float) -> str:
+    other, known = seen.b, interval(ratio, confidence)
     if seen.verdict == "equivalent":
-        return f"as fast as {other} (ratio {seen.ratio.value:.2f}, {known})"
+        return f"as fast as {other} (ratio {ratio.value:.2f}, {known})"
     if seen.verdict == "inconclusive":
         blocks = "more" if seen.blocks_needed is None else str(seen.blocks_needed)
-        return f"not shown to differ from {other} (ratio {seen.ratio.value:.2f}, {known}; {blocks} blocks needed)"
-    return f"{seen.ratio.value:.2f} times as fast as {other} ({known})"
+        return f"not shown to differ from {other} (ratio {ratio.value:.2f}, {known}; {blocks} blocks needed)"
+    return f"{ratio.value:.2f} times as fast as {other} ({known})"
 
 
 def _thriftier(ahead: str, pairs: Iterable[Comparison]) -> str:
@@ -230,14 +230,9 @@ def _doubts(results: Results) -> tuple[str, ...]:
         found.append("The run was interrupted: this is what had ended by then.")
     found += [f"The run was resumed with --force although something had changed: {line}." for line in results.forced]
     found += _failures(results.failures())
-    apart = sorted(
-        {
-            f"{shown_framework(r)} {r.model}: {r.parity.reason}"
-            for r in results.rows
-            if r.parity.verdict == "not comparable"
-        }
-    )
-    found += [f"Not comparable: {text}" for text in apart]
+    apart = (row for row in results.rows if row.parity.verdict == "not comparable")
+    for (model, reason), rows in sorted(grouped(apart, lambda row: (row.model, row.parity.reason)).items()):
+        found.append(f"Not comparable: {joined(sorted({shown_framework(row) for row in rows}))} {model}: {reason}")
     blocks = 1 + max((record.trial.block for record in results.records), default=0)
     if blocks == 1:
         found.append("One block shows no difference: what is said above has no interval. Repeat it with --blocks 10.")

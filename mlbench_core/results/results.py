@@ -162,7 +162,9 @@ class _Problems:
 
     def __init__(self, rows: tuple[Row, ...], flags_of: FlagsOf) -> None:
         self._flags_of = flags_of
-        self._apart = {_model_of(row): row.parity.reason for row in rows if row.parity.verdict == "not comparable"}
+        apart = [row for row in rows if row.parity.verdict == "not comparable"]
+        self._apart = {_model_of(row): row.parity.reason for row in apart}
+        self._apart_trained = {(*_model_of(row), row.batch_size): row.parity.reason for row in apart}
         self._impossible = {
             (*_model_of(row), row.execution, row.batch_size): flag.text
             for row in rows
@@ -180,6 +182,8 @@ class _Problems:
         speed = self._impossible.get((*_model_of(trial), record.measured.execution, trial.batch_size))
         if speed and trial.task == "train":
             return f"{shown_framework(trial)}: {speed}"
+        if trial.task == "train":  # accuracies that lie apart at one batch size say nothing about another
+            return self._apart_trained.get((*_model_of(trial), trial.batch_size), "")
         return self._apart.get(_model_of(trial), "")
 
 

@@ -10,6 +10,7 @@ from attrs import evolve
 from mlbench_core.devices import number_of
 from mlbench_core.entry import shown_framework
 from mlbench_core.keys import TASKS
+from mlbench_core.nodes import where
 from mlbench_core.record import Flag, Record
 from mlbench_core.results import metrics
 from mlbench_core.results.choices import Choice, efficiencies
@@ -165,21 +166,29 @@ def judged(rows: Iterable[Row], parity: Iterable[ParityResult]) -> list[Row]:
     """The rows with their parity.
 
     The last rung is checked here: where the final validation accuracies of a group's frameworks lie further apart than
-    `rungs.ACCURACY`, none of them is comparable.
+    `rungs.ACCURACY`, none of them is comparable in that group, in the blocks that repeat the measuring either.
     """
     found = least_proven(parity)
     rows = [
         evolve(row, parity=_parity(found.get((shown_framework(row), row.model, row.device, row.node)))) for row in rows
     ]
-    return [row for group in side_by_side(rows) for row in _judge_accuracies(group)]
+    together = side_by_side(rows)
+    apart = {group_of_row(some[0]): why for some in together if (why := _apart(some))}
+    return [_judge_accuracy(row, apart.get(group_of_row(row), "")) for some in together for row in some]
 
 
-def _judge_accuracies(rows: list[Row]) -> list[Row]:
+def _apart(rows: list[Row]) -> str:
+    """Why the rows, which stand side by side, fail the last rung; empty if they do not."""
     spread = accuracy_spread(rows)
     if spread is None or spread <= ACCURACY:
-        return rows
-    apart = Parity("not comparable", f"final validation accuracies {100 * spread:.1f} points apart")
-    return [evolve(row, parity=apart) if row.parity.verdict == "verified" else row for row in rows]
+        return ""
+    first = rows[0]
+    place = f"on {where(first)} at batch size {first.batch_size} in {first.precision}"
+    return f"final validation accuracies {100 * spread:.1f} points apart {place}"
+
+
+def _judge_accuracy(row: Row, apart: str) -> Row:
+    return evolve(row, parity=Parity("not comparable", apart)) if apart and row.parity.verdict == "verified" else row
 
 
 def _parity(result: ParityResult | None) -> Parity:

@@ -10,7 +10,7 @@ from made import made
 
 from mlbench_core import Results
 from mlbench_core.record import Flag, Record
-from mlbench_core.report.headline import title_of
+from mlbench_core.report.headline import headline, title_of
 from mlbench_core.results.flags import trial_flags
 from mlbench_core.results.notebook import MOST
 from mlbench_core.results.tidy import CELL, METRICS, TIDY
@@ -138,3 +138,40 @@ def test_a_notebook_is_not_flooded() -> None:
     assert text.count("<tr") == 1 + MOST
     assert text.count("<li>") == MOST
     assert "The first 50 of 90 cells and of 180 comparisons" in text
+
+
+def with_accuracies(results: Results, accuracies: dict[tuple[str, int], float]) -> Results:
+    """The same with these final validation accuracies, by framework and batch size."""
+    records = [
+        evolve(record, measured=evolve(record.measured, final_val_accuracy=accuracy))
+        if record.measured.final_val_accuracy is not None
+        and (accuracy := accuracies.get((record.trial.framework, record.trial.batch_size))) is not None
+        else record
+        for record in results.records
+    ]
+    return evolve(results, records=tuple(records))
+
+
+def test_accuracies_that_lie_apart_part_their_group_alone_in_all_of_its_blocks() -> None:
+    run = made(("one", "two", "three"), ("mlp",), (32, 256), blocks=2, verified=True)
+    results = with_accuracies(run, {("two", 32): 0.974, ("three", 256): 0.929})  # 2.4 and 2.1 points from 95 %
+    found: dict[tuple[int, int], set[str]] = {(row.batch_size, row.block): set() for row in results.rows}
+    for row in results.rows:
+        found[row.batch_size, row.block].add(row.parity.reason)
+    small = "final validation accuracies 2.4 points apart on cpu at batch size 32 in fp32"
+    large = "final validation accuracies 2.1 points apart on cpu at batch size 256 in fp32"
+    assert found == {(32, 0): {small}, (32, 1): {small}, (256, 0): {large}, (256, 1): {large}}
+    trained = {(c.group.batch_size, c.reason) for c in results.comparisons if c.group.task == "train" and c.primary}
+    assert trained == {(32, small), (256, large)}
+    first = headline(results)
+    assert first.answers[0].text == f"one is not comparable with three and two ({small})."
+    assert [doubt for doubt in first.doubts if doubt.startswith("Not")] == [
+        f"Not comparable: one, three and two mlp: {why}" for why in (large, small)
+    ]
+
+    one_size = with_accuracies(run, {("two", 32): 0.974, ("three", 256): 0.931})  # within 2 points at 256
+    assert {row.batch_size for row in one_size.rows if row.parity.verdict == "not comparable"} == {32}
+    told = {(c.group.task, c.group.batch_size): c for c in one_size.comparisons if c.primary}
+    assert (told["train", 32].ratio, told["train", 32].reason) == (None, small)
+    assert told["train", 256].ratio is not None
+    assert told["infer", 1].reason == small  # one model infers for both
