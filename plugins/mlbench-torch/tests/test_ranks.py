@@ -104,6 +104,42 @@ def test_the_other_ranks_have_a_third_partys_loss_too(tmp_path: Path) -> None:
     assert abs(twice - 2 * own) < 1e-12 * own
 
 
+MANY = """
+import numpy as np
+from attrs import evolve
+from mlbench_core.architecture import initial_weights
+from mlbench_core.hookspecs import Batch
+from mlbench_core.models.mlp import mlp
+from mlbench_core.trial import Plan
+from mlbench_torch import plugin
+
+architecture = mlp((8,), 3)
+two = Plan(
+    device="cpu*2", precision="fp64", execution="eager", batch_size=8, optimizer=architecture.optimizer, threads=2, seed=0,
+    task="train",
+)
+random = np.random.default_rng(0)
+batches = [
+    Batch(random.standard_normal((size, 8)).astype(np.float32), random.integers(0, 3, size).astype(np.int32))
+    for size in (8, 32, 8, 64, 16, 128, 8, 256, 8)
+]
+for plan in (two, evolve(two, device="cpu")):
+    session = plugin.make_session(plugin.build_model(architecture, plan), initial_weights(architecture, 0), plan)
+    placed = [plugin.place_batch(session, batch) for batch in batches]
+    print(*(float(plugin.to_numpy(session, plugin.train_step(session, batch))) for batch in placed))
+    plugin.close_session(session)
+"""
+
+
+def test_shares_that_wait_stay_as_they_were_placed() -> None:
+    """More batches are held than there are blocks to send them in, and of many sizes."""
+    run = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    two, one = ([float(loss) for loss in line.split()] for line in run.stdout.splitlines())
+    assert len(one) == 9
+    assert two == pytest.approx(one, rel=1e-12)  # float64, summed in another order
+
+
 COMPILED = """
 import numpy as np
 from mlbench_core.architecture import (

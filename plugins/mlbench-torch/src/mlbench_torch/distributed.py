@@ -63,7 +63,7 @@ class Leader(Member):
             Batch(x, y) for x, y in zip(_split(batch.x, self.team.size), _split(batch.y, self.team.size), strict=True)
         ]
         self._forget()
-        self.team.tell_each([("place", self.id, number, share, size) for share in shares[1:]])
+        self.team.share(self.id, number, shares[1:], size)
         together = Together(sized(super().place(shares[0]), size), batch, number)
         _when_gone(together, self._gone, number)
         return together

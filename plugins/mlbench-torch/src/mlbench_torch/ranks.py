@@ -1,6 +1,6 @@
 """The processes that train on several devices: what each rank does, and how rank 0 tells the others.
 
-Messages go by pipes, pickled: both ends are this worker's own processes.
+Messages go by pipes, pickled: both ends are this worker's own processes. Batches go by memory that they share.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import wraps
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -35,6 +36,7 @@ from mlbench_core.hookspecs import Batch
 from mlbench_core.record import MemoryReading
 from mlbench_core.trial import Plan
 from mlbench_torch import settings
+from mlbench_torch.blocks import Parcel, Receiver, Sender
 from mlbench_torch.lowering import Model
 from mlbench_torch.synchronized import synchronize
 from mlbench_torch.training import Placed, Session, executed, narrowed
@@ -104,8 +106,10 @@ class Member(Session):
 class Follower:
     """A rank that does what it is told. Each method is a message; one that returns something is answered."""
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, rank: int, leader: Connection) -> None:
         self.rank = rank
+        self.leader = leader
+        self.received = Receiver()
         self.sessions: dict[int, Member] = {}
         self.shares: dict[int, Shares] = {}
 
@@ -123,9 +127,17 @@ class Follower:
         settings.apply(plan)
         self.sessions[session], self.shares[session] = Member(model, weights, plan, self.rank), {}
 
-    def place(self, session: int, number: int, share: Batch, size: int) -> None:
+    def block(self, number: int) -> None:
+        """Takes a block of shared memory, whose file is sent next."""
+        self.received.add(number, recv_handle(self.leader))
+
+    def place(self, session: int, number: int, parcel: Parcel, size: int) -> None:
         """Takes its share of a batch of `size` samples."""
-        self.shares[session][number] = sized(self.sessions[session].place(share), size)
+        member = self.sessions[session]
+        with self.received.opened(parcel) as (x, y):
+            # A GPU's share is copied in any case. A CPU would train on the arrays where they lie.
+            share = Batch(x.copy(), y.copy()) if member.device.type == "cpu" else Batch(x, y)
+            self.shares[session][number] = sized(member.place(share), size)
 
     def drop(self, session: int, number: int) -> None:
         """Forgets a share."""
@@ -156,7 +168,8 @@ class Follower:
 
 def follow(fd: int, rank: int) -> None:
     """The life of a process that follows: until the leader is gone."""
-    follower, leader = Follower(rank), Connection(fd)
+    leader = Connection(fd)
+    follower = Follower(rank, leader)
     while True:
         try:
             name, *values = pickle.loads(leader.recv_bytes())
@@ -180,6 +193,8 @@ class Team:
         self.numbers = itertools.count()
         rendezvous = str(Path(tempfile.mkdtemp(prefix="ranks-")) / "rendezvous")
         self._pipes: list[Connection] = []
+        self._processes: list[int] = []
+        self._sent = [Sender() for _ in range(1, self.size)]
         self._leaving = False
         for rank in range(1, self.size):
             self._start(rank)
@@ -194,6 +209,7 @@ class Team:
         process = subprocess.Popen([sys.executable, "-c", code], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
         theirs.close()
         self._pipes.append(Connection(mine.detach()))
+        self._processes.append(process.pid)
         threading.Thread(target=self._watch, args=(rank, process), daemon=True).start()
 
     def _watch(self, rank: int, process: subprocess.Popen[bytes]) -> None:
@@ -216,10 +232,15 @@ class Team:
             pipe.send_bytes(data)
 
     @watched
-    def tell_each(self, messages: list[tuple[Any, ...]]) -> None:
-        """Sends each of the others its own."""
-        for pipe, message in zip(self._pipes, messages, strict=True):
-            pipe.send_bytes(pickle.dumps(message))
+    def share(self, session: int, number: int, shares: Sequence[Batch], size: int) -> None:
+        """Sends each of the others its share of a batch of `size` samples, which they know by this number."""
+        for pipe, process, sender, share in zip(self._pipes, self._processes, self._sent, shares, strict=True):
+            parcel, file = sender.fill([share.x, share.y])
+            if file is not None:
+                pipe.send_bytes(pickle.dumps(("block", parcel.block)))
+                send_handle(pipe, file, process)
+                os.close(file)
+            pipe.send_bytes(pickle.dumps(("place", session, number, parcel, size)))
 
     @watched
     def answers(self) -> list[Any]:
@@ -276,7 +297,9 @@ def _join(plan: Plan, rank: int, rendezvous: str) -> None:
 
 def _part() -> None:
     """Leaves the group. NCCL would wait for ever while a CUDA graph holds one of its sums (pytorch/pytorch#115388)."""
-    if "torch._dynamo" in sys.modules:
+    if (
+        "torch._inductor.cudagraph_trees" in sys.modules
+    ):  # which records them, and cannot be imported at a process's end
         torch.compiler.reset()
     dist.destroy_process_group()
 
