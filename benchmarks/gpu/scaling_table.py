@@ -12,6 +12,8 @@ FILES = tuple(
     DOCS / "results" / "gpu" / name
     for name in (
         "two_gpus_resnet50.json",
+        "two_gpus_resnet50_h200.json",
+        "two_gpus_resnet50_h200_tf.json",
         "two_gpus_bert.json",
         "two_gpus_bert_h200.json",
         "two_gpus_bert_h200_jax.json",

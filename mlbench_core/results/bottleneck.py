@@ -22,7 +22,7 @@ class Shares:
     takes with an idle device; None on the CPU, where asking and computing are one. device: computing, whatever the host does
     meanwhile; where steps are launch-bound, only the time that the host waits. So on an accelerator that is the slower one
     they overlap, and else they are together 1 but for the loop itself.
-    launch: asking for a step over a steady step; None on the CPU.
+    launch: asking for a step over a step, steady or by itself, whichever is faster; None on the CPU.
     """
 
     data: float
@@ -52,7 +52,9 @@ def shares(record: Record) -> Shares | None:
 
     While the queue to a device is full, whatever asks it for something waits: train_step, and in some frameworks the placement
     of a batch, too. So dispatch counts only as long as a call took when the device was idle (`step_dispatches`, their median),
-    and how long the device computes comes from the steady steps, if it is the slower one there.
+    and how long the device computes comes from the steady steps, if it is the slower one there. It is not where asking takes
+    about as long as the whole step. That is looked at in steady steps and in those that were waited for one by one: the device
+    computes for longer in neither, and noise of the host can only hide it in one of them.
     """
     epochs = record.measured.epochs
     total = sum(epoch.seconds for epoch in epochs)
@@ -64,7 +66,7 @@ def shares(record: Record) -> Shares | None:
     if kind_of(record.trial.device) != "cpu" and record.measured.step_dispatches:
         steps = sum(epoch.samples for epoch in epochs) / record.trial.batch_size
         call, step = median(record.measured.step_dispatches), record.seconds_per_step()
-        dispatch, launch = min(inside, steps * call), call / step
+        dispatch, launch = min(inside, steps * call), call / min(step, median(record.measured.step_latencies or [step]))
         computing = waited + inside - dispatch if launch >= LAUNCH_BOUND else min(total, steps * step)
     return Shares(
         data=sum(epoch.data_wait_s for epoch in epochs) / total,

@@ -180,6 +180,22 @@ def test_a_short_epoch_of_a_launch_bound_model_ends_with_a_wait() -> None:
     assert evolve(launched, launch=0.5).words.startswith("compute-bound")
 
 
+@pytest.mark.parametrize(
+    ("latency_s", "words"),
+    [
+        (0.101, "launch-bound: 70% of the epoch goes into asking for steps, the device waits"),
+        (0.200, "compute-bound: 100% of the epoch is the device's"),
+    ],
+)
+def test_steady_steps_that_the_host_was_slower_in_hide_nothing(latency_s: float, words: str) -> None:
+    """A steady step took 0.12 s and asking 0.1: is that a slow device, or a host that was slow then? A step alone tells."""
+    calls: dict[str, Any] = {"step_dispatches": [0.1] * 5, "step_latencies": [latency_s] * 5}
+    parts = {"dispatch_s": 0.7, "placement_s": 0.2}
+    found = shares(record([0.12] * 30, k=1, of=trial(device="cuda:0"), epochs=[epoch(**parts)], **calls))
+    assert found is not None
+    assert found.words == words
+
+
 def test_data_sheets() -> None:
     assert data_sheet_peak(H100, "cuda:0", "bf16") == 989.4e12
     assert data_sheet_peak({"gpus": [{"name": "NVIDIA H100 PCIe"}]}, "cuda:0", "bf16") == 756e12
