@@ -53,6 +53,7 @@ def _at_least(numbers: Numbers, least: float) -> bool:
 def _positive(record: Record) -> Iterator[tuple[str, Numbers]]:
     measured = record.measured
     yield "trial.batch_size", [record.trial.batch_size]
+    yield "trial.num_nodes", [record.trial.num_nodes]
     if measured.calibration is not None:
         yield "measured.calibration.steps_per_value", [measured.calibration.steps_per_value]
     yield from zip(ABOVE_ZERO, _above_zero(record), strict=True)

@@ -162,6 +162,7 @@ def test_a_file_beyond_measure(tmp_path: Path, file: Path, monkeypatch: pytest.M
 EDITS = {
     ("records", 0, "measured", "values", 3): ("fast", "records[0].measured.values[3]"),
     ("records", 1, "trial", "batch_size"): ("32", "records[1].trial.batch_size"),
+    ("records", 1, "trial", "num_nodes"): (0, "records[1]: trial.num_nodes must be above 0"),
     ("records", 1, "trial", "task"): ("play", "records[1].trial.task"),
     ("records", 0, "measured", "first_step_s"): (-1.0, "records[0]: measured.first_step_s must not be negative"),
     ("records", 0, "measured", "latencies"): ([0.0], "records[0]: measured.latencies must be above 0"),
