@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from multiprocessing import Pipe
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from mlbench_torch.blocks import LINE, MOST, Receiver, Sender
+from mlbench_torch.blocks import LINE, MOST, Parcel, Receiver, Sender
 
 Arrays = list[npt.NDArray[Any]]
 ARRAYS = st.lists(
@@ -26,10 +27,14 @@ ARRAYS = st.lists(
 )
 
 
+def ends() -> tuple[Sender, Receiver]:
+    one, other = Pipe()
+    return Sender(one), Receiver(other)
+
+
 def sent(sender: Sender, receiver: Receiver, arrays: Arrays) -> Arrays:
-    parcel, file = sender.fill(arrays)
-    if file is not None:
-        receiver.add(parcel.block, file)
+    with sender.filled(arrays) as parcel:
+        pass
     with receiver.opened(parcel) as views:
         assert all(view.ctypes.data % LINE == 0 for view in views)
         return [view.copy() for view in views]
@@ -40,7 +45,7 @@ def sent(sender: Sender, receiver: Receiver, arrays: Arrays) -> Arrays:
 @given(st.lists(ARRAYS, max_size=8))
 def test_what_is_sent_arrives(parcels: list[Arrays]) -> None:
     """One after the other through the same blocks, which grow as they must."""
-    sender, receiver = Sender(), Receiver()
+    sender, receiver = ends()
     for arrays in parcels:
         arrays[0].flags.writeable = False  # as those of a mapped file
         for found, expected in zip(sent(sender, receiver, arrays), arrays, strict=True):
@@ -49,7 +54,7 @@ def test_what_is_sent_arrives(parcels: list[Arrays]) -> None:
 
 
 def test_an_emptied_block_is_used_again_and_a_small_one_is_replaced() -> None:
-    sender, receiver = Sender(), Receiver()
+    sender, receiver = ends()
     for _ in range(5):
         sent(sender, receiver, [np.ones(100, np.float32)])
     assert len(sender.blocks) == 1
@@ -60,29 +65,31 @@ def test_an_emptied_block_is_used_again_and_a_small_one_is_replaced() -> None:
 
 
 def test_a_sender_waits_while_all_blocks_are_full_and_nothing_is_overwritten() -> None:
-    sender, receiver = Sender(), Receiver()
-    parcels = []
+    sender, receiver = ends()
+    parcels: list[Parcel] = []
+
+    def send(number: int) -> None:
+        with sender.filled([np.full(10, number)]) as parcel:
+            parcels.append(parcel)
+
     for number in range(MOST):
-        parcel, file = sender.fill([np.full(10, number)])
-        assert file is not None
-        receiver.add(parcel.block, file)
-        parcels.append(parcel)
-    files: list[int | None] = []
-    waiting = threading.Thread(target=lambda: files.append(sender.fill([np.full(10, MOST)])[1]))
+        send(number)
+    waiting = threading.Thread(target=send, args=(MOST,))
     waiting.start()
     waiting.join(0.05)
     assert waiting.is_alive()
-    for number, parcel in enumerate(parcels):
+    for number, parcel in enumerate(parcels[:MOST]):
         with receiver.opened(parcel) as (view,):
             assert (view == number).all()
     waiting.join(10)
-    assert files == [None]
+    assert len(receiver.blocks) == MOST
+    with receiver.opened(parcels[MOST]) as (view,):
+        assert (view == MOST).all()
 
 
 def test_files_are_closed() -> None:
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    for _ in range(20):
-        sent(Sender(), Receiver(), [np.ones(10)])
-    assert (
-        not before or len(os.listdir("/proc/self/fd")) <= before + 2
-    )  # the garbage collector may be behind by one pair
+    sender, receiver = ends()
+    before = psutil.Process().num_fds()
+    for size in range(20):
+        sent(sender, receiver, [np.ones(100 * size)])
+    assert psutil.Process().num_fds() - before == 2 * MOST  # that of each mapping

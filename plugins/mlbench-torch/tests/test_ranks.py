@@ -115,7 +115,7 @@ from mlbench_torch import plugin
 
 architecture = mlp((8,), 3)
 two = Plan(
-    device="cpu*2", precision="fp64", execution="eager", batch_size=8, optimizer=architecture.optimizer, threads=2, seed=0,
+    device="cpu*2", precision="fp32", execution="eager", batch_size=8, optimizer=architecture.optimizer, threads=2, seed=0,
     task="train",
 )
 random = np.random.default_rng(0)
@@ -132,12 +132,13 @@ for plan in (two, evolve(two, device="cpu")):
 
 
 def test_shares_that_wait_stay_as_they_were_placed() -> None:
-    """More batches are held than there are blocks to send them in, and of many sizes."""
+    """More batches are held than there are blocks to send them in, and of many sizes; in float32 a CPU trains on a batch
+    where it lies."""
     run = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     two, one = ([float(loss) for loss in line.split()] for line in run.stdout.splitlines())
     assert len(one) == 9
-    assert two == pytest.approx(one, rel=1e-12)  # float64, summed in another order
+    assert two == pytest.approx(one, rel=1e-5)  # float32, summed in another order; another batch is off by far more
 
 
 COMPILED = """

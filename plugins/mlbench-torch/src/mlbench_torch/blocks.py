@@ -12,6 +12,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any
 
 import numpy as np
@@ -29,10 +31,12 @@ POLL_S = 0.0005
 
 @frozen
 class Parcel:
-    """Arrays in a block. arrays: of each, where it begins in bytes, its shape and its dtype's name."""
+    """Arrays in a block. arrays: of each, where it begins in bytes, its shape and its dtype's name. size: in bytes, of a block
+    that is new to the receiver: its file comes by the pipe after the parcel, and it may take the number of a smaller one."""
 
     block: int
     arrays: tuple[tuple[int, tuple[int, ...], str], ...]
+    size: int | None
 
 
 class Block:
@@ -58,26 +62,31 @@ class Block:
 
 
 class Sender:
-    """The blocks by which one process sends to another."""
+    """The blocks by which one process sends to another, which a pipe leads to."""
 
-    def __init__(self) -> None:
+    def __init__(self, pipe: Connection) -> None:
         self.blocks: dict[int, Block] = {}
+        self._pipe = pipe
 
-    def fill(self, arrays: Sequence[npt.NDArray[Any]]) -> tuple[Parcel, int | None]:
-        """Copies the arrays into a block that is empty, and the file of that block if it is a new one: the receiver has to
-        `add` it before it can open the parcel, and the caller to close it. Waits where all blocks are full."""
+    @contextmanager
+    def filled(self, arrays: Sequence[npt.NDArray[Any]]) -> Iterator[Parcel]:
+        """Copies the arrays into a block that is empty. The parcel is to be sent within. Waits where all blocks are full."""
         places, end = [], LINE
         for array in arrays:
             places.append((end, array.shape, array.dtype.str))
             end += -(-array.nbytes // LINE) * LINE
         number, file = self._empty(end)
+        block = self.blocks[number]
         for array, place in zip(arrays, places, strict=True):
-            _copy(array, self.blocks[number].view(*place))
-        self.blocks[number].mark(full=True)
-        return Parcel(number, tuple(places)), file
+            _copy(array, block.view(*place))
+        block.mark(full=True)
+        yield Parcel(number, tuple(places), None if file is None else block.size)
+        if file is not None:
+            send_handle(self._pipe, file, 0)  # Windows alone asks for the other process's number
+            os.close(file)
 
     def _empty(self, size: int) -> tuple[int, int | None]:
-        """An empty block of this size at least, and its file if it is new: it may have the number of one that was too small."""
+        """The number of an empty block of this size at least, and its file if it is new."""
         while True:
             empty = [number for number, block in self.blocks.items() if not block.full]
             for number in empty:
@@ -94,17 +103,17 @@ class Sender:
 class Receiver:
     """The same blocks in the process that receives."""
 
-    def __init__(self) -> None:
+    def __init__(self, pipe: Connection) -> None:
         self.blocks: dict[int, Block] = {}
-
-    def add(self, number: int, file: int) -> None:
-        """A new block, or one in the place of another; closes the file."""
-        self.blocks[number] = Block(file, os.fstat(file).st_size)
-        os.close(file)
+        self._pipe = pipe
 
     @contextmanager
     def opened(self, parcel: Parcel) -> Iterator[list[npt.NDArray[Any]]]:
         """The arrays where they lie: they are to be copied within."""
+        if parcel.size is not None:
+            file = recv_handle(self._pipe)
+            self.blocks[parcel.block] = Block(file, parcel.size)
+            os.close(file)
         block = self.blocks[parcel.block]
         yield [block.view(*place) for place in parcel.arrays]
         block.mark(full=False)

@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import wraps
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -108,8 +107,7 @@ class Follower:
 
     def __init__(self, rank: int, leader: Connection) -> None:
         self.rank = rank
-        self.leader = leader
-        self.received = Receiver()
+        self.received = Receiver(leader)
         self.sessions: dict[int, Member] = {}
         self.shares: dict[int, Shares] = {}
 
@@ -126,10 +124,6 @@ class Follower:
         """Makes its part of a session."""
         settings.apply(plan)
         self.sessions[session], self.shares[session] = Member(model, weights, plan, self.rank), {}
-
-    def block(self, number: int) -> None:
-        """Takes a block of shared memory, whose file is sent next."""
-        self.received.add(number, recv_handle(self.leader))
 
     def place(self, session: int, number: int, parcel: Parcel, size: int) -> None:
         """Takes its share of a batch of `size` samples."""
@@ -193,8 +187,7 @@ class Team:
         self.numbers = itertools.count()
         rendezvous = str(Path(tempfile.mkdtemp(prefix="ranks-")) / "rendezvous")
         self._pipes: list[Connection] = []
-        self._processes: list[int] = []
-        self._sent = [Sender() for _ in range(1, self.size)]
+        self._senders: list[Sender] = []
         self._leaving = False
         for rank in range(1, self.size):
             self._start(rank)
@@ -209,7 +202,7 @@ class Team:
         process = subprocess.Popen([sys.executable, "-c", code], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
         theirs.close()
         self._pipes.append(Connection(mine.detach()))
-        self._processes.append(process.pid)
+        self._senders.append(Sender(self._pipes[-1]))
         threading.Thread(target=self._watch, args=(rank, process), daemon=True).start()
 
     def _watch(self, rank: int, process: subprocess.Popen[bytes]) -> None:
@@ -234,13 +227,9 @@ class Team:
     @watched
     def share(self, session: int, number: int, shares: Sequence[Batch], size: int) -> None:
         """Sends each of the others its share of a batch of `size` samples, which they know by this number."""
-        for pipe, process, sender, share in zip(self._pipes, self._processes, self._sent, shares, strict=True):
-            parcel, file = sender.fill([share.x, share.y])
-            if file is not None:
-                pipe.send_bytes(pickle.dumps(("block", parcel.block)))
-                send_handle(pipe, file, process)
-                os.close(file)
-            pipe.send_bytes(pickle.dumps(("place", session, number, parcel, size)))
+        for pipe, sender, share in zip(self._pipes, self._senders, shares, strict=True):
+            with sender.filled([share.x, share.y]) as parcel:
+                pipe.send_bytes(pickle.dumps(("place", session, number, parcel, size)))
 
     @watched
     def answers(self) -> list[Any]:
@@ -297,9 +286,8 @@ def _join(plan: Plan, rank: int, rendezvous: str) -> None:
 
 def _part() -> None:
     """Leaves the group. NCCL would wait for ever while a CUDA graph holds one of its sums (pytorch/pytorch#115388)."""
-    if (
-        "torch._inductor.cudagraph_trees" in sys.modules
-    ):  # which records them, and cannot be imported at a process's end
+    # Where nothing was recorded there is nothing to reset, and a reset would import what cannot be imported at a process's end.
+    if "torch._inductor.cudagraph_trees" in sys.modules:
         torch.compiler.reset()
     dist.destroy_process_group()
 
